@@ -1,0 +1,252 @@
+"""fairseq criterions around the two objectives, under generic and released names."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairseq import metrics
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.dataclass import FairseqDataclass
+from torch import Tensor
+
+from one_peace.models.config import parse_group
+from one_peace.models.flags import add_group_flags
+from one_peace.models.pretrain import Pass
+
+from .aligning import aligning_contrast
+from .denoising import denoising_contrast
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """One masked pass: what the student reads, what teaches it, and the weight of each modality's loss."""
+
+    masked: Pass
+    teacher: Pass
+    weights: dict[str, float]
+
+
+class AligningLoss(FairseqCriterion):
+    """Aligning contrast over the task's two modalities; embeddings are kept for metrics over a whole data set."""
+
+    def __init__(self, task, label_smoothing: float = 0.0, gather_with_grad: bool = False):
+        super().__init__(task)
+        self.anchor, self.other = task.modalities
+        self.label_smoothing = label_smoothing
+        self.gather_with_grad = gather_with_grad
+
+    @classmethod
+    def build_criterion(cls, cfg, task) -> "AligningLoss":
+        return cls(task, cfg.label_smoothing, cfg.gather_with_grad)
+
+    def forward(self, model, sample: dict, reduce: bool = True) -> tuple[Tensor, int, dict]:
+        """fairseq's contract: loss, sample size (always 1: losses are means), values to log."""
+        loss, log, _ = self.compute(model, sample)
+        return loss, 1, log
+
+    def compute(self, model, sample: dict) -> tuple[Tensor, dict, dict[str, Tensor]]:
+        """Loss, values to log, and the batch's embeddings per modality."""
+        out = model(sample["net_input"]["inputs"])
+        loss, log = self.align(out)
+        return loss, self.log(sample, loss, log), out["embeddings"]
+
+    def align(self, out: dict) -> tuple[Tensor, dict]:
+        """The aligning contrast of the model's output, and its counts under the release's names (i2t_ncorrect, ...)."""
+        a, b = self.anchor, self.other
+        loss, a_correct, b_correct = aligning_contrast(
+            out["embeddings"][a],
+            out["embeddings"][b],
+            out["logit_scale"],
+            label_smoothing=self.label_smoothing,
+            gather_with_grad=self.gather_with_grad,
+        )
+        return loss, {
+            f"{a[0]}2{b[0]}_ncorrect": a_correct,
+            f"{b[0]}2{a[0]}_ncorrect": b_correct,
+            "logit_scale_exp": out["logit_scale"].detach(),
+        }
+
+    @staticmethod
+    def log(sample: dict, loss: Tensor, values: dict) -> dict:
+        """fairseq's logging output."""
+        counts = {key: sample[key] for key in ("nsentences", "ntokens") if key in sample}
+        return {"loss": loss.detach(), "sample_size": 1, **counts, **values}
+
+    @classmethod
+    def reduce_metrics(cls, logging_outputs: list[dict]) -> None:
+        """Losses and the temperature as means over ranks, ``*_ncorrect`` as accuracies."""
+        total = {key: sum(log.get(key, 0) for log in logging_outputs) for key in logging_outputs[0]}
+        sample_size, sentences = total.get("sample_size", 0), total.get("nsentences", 0)
+        for key, value in total.items():
+            if sample_size and (key == "loss" or key.endswith("_loss") or key == "logit_scale_exp"):
+                metrics.log_scalar(key, value / sample_size, sample_size, round=3)
+            elif sentences and key.endswith("_ncorrect"):
+                metrics.log_scalar(key.replace("ncorrect", "accuracy"), 100 * value / sentences, sentences, round=2)
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        return True
+
+
+class PretrainLossBase(AligningLoss):
+    """Aligning contrast plus denoising contrast over every masked pass. Subclasses say which passes."""
+
+    joint = "joint"
+    anchor_grad = True
+
+    def __init__(self, task, denoising: list[Denoising], logit_scale: float, smoothing: float, gather_with_grad: bool):
+        super().__init__(task, 0.0, gather_with_grad)
+        self.denoising = [d for d in denoising if any(d.weights.values())]
+        self.dcl_logit_scale = logit_scale
+        self.dcl_smoothing = smoothing
+
+    @classmethod
+    def build_criterion(cls, cfg, task) -> "PretrainLossBase":
+        passes = cls.passes(cfg, *task.modalities)
+        return cls(task, passes, cfg.dcl_logit_scale, cfg.label_smoothing, cfg.gather_with_grad)
+
+    @classmethod
+    def add_args(cls, parser) -> None:
+        add_group_flags(parser, cls, delete_default=False)
+
+    @classmethod
+    def passes(cls, cfg, anchor: str, other: str) -> list[Denoising]:
+        """The masked passes for the task's two modalities."""
+        raise NotImplementedError
+
+    def compute(self, model, sample: dict) -> tuple[Tensor, dict, dict[str, Tensor]]:
+        """Batches without masks (validation) are aligned only."""
+        net_input = sample["net_input"]
+        masks = net_input.get("masks") or {}
+        denoising = self.denoising if masks else []
+        teachers = {d.masked: d.teacher for d in denoising}
+        out = model(net_input["inputs"], masks, teachers, self.anchor_grad)
+        loss, log = self.align(out)
+        log[f"{self.other[0]}{self.anchor[0]}c_loss"] = loss.detach()
+        for d in denoising:
+            for name, weight in d.weights.items():
+                term = denoising_contrast(
+                    out["students"][d.masked][name],
+                    out["teachers"][d.masked][name],
+                    masks["+".join(d.masked)][name]["mask_indices"],
+                    out["paddings"][name],
+                    logit_scale=self.dcl_logit_scale,
+                    label_smoothing=self.dcl_smoothing,
+                )
+                loss = loss + weight * term
+                log["_".join(["dcl", *([self.joint] if len(d.masked) > 1 else []), name, "loss"])] = term.detach()
+        return loss, self.log(sample, loss, log), out["embeddings"]
+
+
+@dataclass
+class PretrainLossConfig(FairseqDataclass):
+    """Options all pretraining criterions share."""
+
+    dcl_logit_scale: float = field(default=2.5, metadata={"help": "fixed scale of the denoising logits"})
+    label_smoothing: float = field(default=0.1, metadata={"help": "label smoothing of the denoising losses"})
+    gather_with_grad: bool = field(
+        default=False, metadata={"help": "aligning contrast: gradient into the keys, those of other ranks included"}
+    )
+
+
+@dataclass
+class AnyPretrainLossConfig(PretrainLossConfig):
+    """Options of ``pretrain_loss``, for any two modalities."""
+
+    dcl_alphas: Any = field(
+        default=None,
+        metadata={"help": 'weight of each denoising loss, e.g. "{text: 0.5, audio: 1.0, joint: {text: 0.5}}"; default 1'},
+    )
+    freeze_anchor: bool = field(default=False, metadata={"help": "no gradient into the first modality's own pass"})
+
+
+@register_criterion("pretrain_loss", dataclass=AnyPretrainLossConfig)
+class PretrainLoss(PretrainLossBase):
+    """Any two modalities: each alone is taught by its own features, the pair by the joint features."""
+
+    @classmethod
+    def build_criterion(cls, cfg, task) -> "PretrainLoss":
+        criterion = super().build_criterion(cfg, task)
+        criterion.anchor_grad = not cfg.freeze_anchor
+        return criterion
+
+    @classmethod
+    def passes(cls, cfg, anchor: str, other: str) -> list[Denoising]:
+        alphas = parse_group(cfg.dcl_alphas, "dcl_alphas")
+        joint = parse_group(alphas.pop("joint", None), "dcl_alphas.joint")
+        pair = (anchor, other)
+        unknown = (alphas.keys() | joint.keys()) - set(pair)
+        if unknown:
+            raise ValueError(f"dcl_alphas: {', '.join(sorted(unknown))} is none of {anchor}, {other}, joint")
+        alone = [Denoising((name,), (name,), {name: float(alphas.get(name, 1.0))}) for name in pair]
+        return [*alone, Denoising(pair, pair, {name: float(joint.get(name, 1.0)) for name in pair})]
+
+
+@dataclass
+class ImageTextPretrainLossConfig(PretrainLossConfig):
+    """Stage 1 (SPEC 2): weights of the denoising losses."""
+
+    dcl_text_alpha: float = field(default=0.5, metadata={"help": "weight of text alone"})
+    dcl_image_alpha: float = field(default=1.0, metadata={"help": "weight of image alone"})
+    dcl_vl_text_alpha: float = field(default=0.5, metadata={"help": "weight of text in the pair"})
+    dcl_vl_image_alpha: float = field(default=0.5, metadata={"help": "weight of image in the pair"})
+
+
+@register_criterion("image_text_pretrain_loss", dataclass=ImageTextPretrainLossConfig)
+class ImageTextPretrainLoss(PretrainLossBase):
+    """Stage 1: aligning + text + image + pair."""
+
+    joint = "vl"
+
+    @classmethod
+    def passes(cls, cfg, anchor: str, other: str) -> list[Denoising]:
+        pair = (anchor, other)
+        return [
+            Denoising((anchor,), (anchor,), {anchor: cfg.dcl_text_alpha}),
+            Denoising((other,), (other,), {other: cfg.dcl_image_alpha}),
+            Denoising(pair, pair, {anchor: cfg.dcl_vl_text_alpha, other: cfg.dcl_vl_image_alpha}),
+        ]
+
+
+@dataclass
+class AudioTextPretrainLossConfig(PretrainLossConfig):
+    """Stage 2 (SPEC 2): weights of the denoising losses."""
+
+    dcl_audio_alpha: float = field(default=1.0, metadata={"help": "weight of audio alone"})
+    dcl_al_text_alpha: float = field(default=0.5, metadata={"help": "weight of text in the pair"})
+    dcl_al_audio_alpha: float = field(default=0.5, metadata={"help": "weight of audio in the pair"})
+
+
+@register_criterion("audio_text_pretrain_loss", dataclass=AudioTextPretrainLossConfig)
+class AudioTextPretrainLoss(PretrainLossBase):
+    """Stage 2: aligning + audio (taught by the joint features) + pair; text's own pass is not trained."""
+
+    joint = "al"
+    anchor_grad = False
+
+    @classmethod
+    def passes(cls, cfg, anchor: str, other: str) -> list[Denoising]:
+        pair = (anchor, other)
+        return [
+            Denoising((other,), pair, {other: cfg.dcl_audio_alpha}),
+            Denoising(pair, pair, {anchor: cfg.dcl_al_text_alpha, other: cfg.dcl_al_audio_alpha}),
+        ]
+
+
+@dataclass
+class AligningLossConfig(FairseqDataclass):
+    """Options of the retrieval criterions."""
+
+    label_smoothing: float = field(default=0.0, metadata={"help": "label smoothing of the aligning contrast"})
+    gather_with_grad: bool = field(
+        default=False, metadata={"help": "gradient into the keys, those of other ranks included"}
+    )
+
+
+@register_criterion("image_text_retrieval_criterion", dataclass=AligningLossConfig)
+class ImageTextRetrievalCriterion(AligningLoss):
+    """Fine-tuning on image-text retrieval: aligning contrast only."""
+
+
+@register_criterion("audio_text_retrieval_criterion", dataclass=AligningLossConfig)
+class AudioTextRetrievalCriterion(AligningLoss):
+    """Fine-tuning on audio-text retrieval: aligning contrast only."""

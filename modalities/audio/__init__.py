@@ -1,0 +1,6 @@
+"""Sound."""
+
+from .adapter import AudioAdapter, AudioAdapterConfig
+from .reader import AudioReader
+
+__all__ = ["AudioAdapter", "AudioAdapterConfig", "AudioReader"]

@@ -1,0 +1,100 @@
+"""Images: a convolutional patch stem, learned positions, 2-D relative positions.
+
+Legend: S image side in pixels, G = S / 16 patches a side.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..adapter import LAYER_NORM_EPS, Adapter, AdapterConfig
+from ..registry import register_modality
+from ..relative_positions import grid_buckets, num_grid_buckets
+from .reader import ImageReader
+
+PATCH = 16
+
+
+@dataclass
+class ImageAdapterConfig(AdapterConfig):
+    """Options of the image adapter."""
+
+    bucket_size: int | None = field(
+        default=None, metadata={"help": "side of the grid of absolute positions; the relative one's when not given"}
+    )
+    rel_bucket_size: int = field(default=16, metadata={"help": "side of the patch grid; set from the image size"})
+    vision_encoder_type: str = field(default="hmlp", metadata={"help": "stem: hmlp, mlp or none"})
+
+    def __post_init__(self):
+        if self.vision_encoder_type not in ("hmlp", "mlp", "none"):
+            raise ValueError(f"vision_encoder_type={self.vision_encoder_type!r}: one of hmlp, mlp, none")
+        if self.bucket_size is None:
+            self.bucket_size = self.rel_bucket_size
+
+
+class LayerNorm2d(nn.Module):
+    """LayerNorm over the channels of x_BCHW."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.layer_norm = nn.LayerNorm(channels, eps=LAYER_NORM_EPS)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return self.layer_norm(x_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def _hmlp_stem(dim: int) -> nn.Sequential:
+    """Hierarchical MLP stem (Touvron et al. 2022): three non-overlapping convolutions to 16 x 16 patches."""
+    return nn.Sequential(
+        nn.Conv2d(3, dim // 4, kernel_size=4, stride=4),
+        LayerNorm2d(dim // 4),
+        nn.GELU(),
+        nn.Conv2d(dim // 4, dim // 4, kernel_size=2, stride=2),
+        LayerNorm2d(dim // 4),
+        nn.GELU(),
+        nn.Conv2d(dim // 4, dim, kernel_size=2, stride=2),
+    )
+
+
+@register_modality("image", config=ImageAdapterConfig, reader=ImageReader)
+class ImageAdapter(Adapter):
+    """Normalised pixels Tensor[B, 3, S, S] -> Sequence of G*G patches in row order."""
+
+    def __init__(self, name: str, config: ImageAdapterConfig, embed_dim: int, attention_heads: int, **kwargs):
+        super().__init__(name, config, embed_dim, attention_heads, **kwargs)
+        if config.add_type_embedding and kwargs.get("stem", True):
+            self.type_embedding_2 = nn.Parameter(torch.zeros(1, 1, embed_dim))
+        if kwargs.get("stem", True):
+            if config.vision_encoder_type == "none":
+                raise ValueError("vision_encoder_type=none: the encoder needs a stem (hmlp or mlp)")
+            hmlp = config.vision_encoder_type == "hmlp"
+            self.embed_images = _hmlp_stem(embed_dim) if hmlp else nn.Conv2d(3, embed_dim, PATCH, PATCH, bias=False)
+        self.pos_embed = nn.Parameter(torch.zeros(config.bucket_size**2 + 1, embed_dim))
+
+    def embed(self, values: Tensor) -> Tensor:
+        grid = self.config.rel_bucket_size
+        if values.shape[-2:] != (grid * PATCH, grid * PATCH):
+            raise ValueError(
+                f"{self.name}: pictures of {tuple(values.shape[-2:])} pixels, the model is built for "
+                f"{grid * PATCH} x {grid * PATCH}"
+            )
+        return self.embed_images(values).flatten(2).transpose(1, 2)
+
+    def absolute_positions(self, length: int) -> Tensor:
+        grid, table_LD = self.config.rel_bucket_size, self.pos_embed
+        if grid == self.config.bucket_size:
+            return table_LD
+        patches_DGG = table_LD[1:].T.reshape(1, -1, self.config.bucket_size, self.config.bucket_size)
+        resized = F.interpolate(patches_DGG.float(), size=(grid, grid), mode="bicubic", align_corners=False)
+        return torch.cat([table_LD[:1], resized.flatten(2)[0].T.to(table_LD)])
+
+    def num_relative_buckets(self) -> int:
+        return num_grid_buckets(self.config.rel_bucket_size)
+
+    def relative_index(self, length: int) -> Tensor:
+        return grid_buckets(self.config.rel_bucket_size).to(self.pos_embed.device)
+
+    def type_embeddings(self, instance: int) -> Tensor:
+        return self.type_embedding + self.type_embedding_2 if instance else self.type_embedding

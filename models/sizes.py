@@ -1,0 +1,38 @@
+"""Size presets, the one place that says how big a model is. Parameters counted with text, image and audio.
+
+| size  | parameters | encoder width x layers | decoder |
+|-------|------------|------------------------|---------|
+| tiny  | ~5 M       | 192 x 4                | 96 x 1  |
+| small | ~50 M      | 384 x 6                | 192 x 2 |
+| base  | ~300 M     | 768 x 12               | 384 x 2 |
+| large | ~1 B       | 1024 x 24              | 512 x 2 |
+| 4b    | ~4 B       | 1536 x 40 (released)   | 768 x 2 |
+"""
+
+
+def _size(dim: int, ffn: int, layers: int, heads: int) -> dict[str, object]:
+    return {"embed_dim": dim, "ffn_embed_dim": ffn, "layers": layers, "attention_heads": heads}
+
+
+def _narrow_stem(channels: int) -> dict[str, object]:
+    """An audio stem of fewer channels: at these widths 512 channels would cost more than the encoder."""
+    spec = f"[({channels}, 10, 5)] + [({channels}, 3, 2)] * 4 + [({channels}, 2, 2)] * 2"
+    return {"audio_adapter": {"feature_embed_dim": channels, "feature_encoder_spec": spec}}
+
+
+_DECODER = {"use_layer_scale": False}
+
+SIZES: dict[str, dict[str, dict[str, object]]] = {
+    "tiny": {
+        # A few thousand updates must do: residual branches start at 0.1 instead of 1e-6.
+        "encoder": _size(192, 768, 4, 6) | {"layer_scale_init_value": 0.1} | _narrow_stem(64),
+        "decoder": _size(96, 256, 1, 3) | _DECODER,
+    },
+    "small": {
+        "encoder": _size(384, 1536, 6, 6) | {"layer_scale_init_value": 1e-2} | _narrow_stem(256),
+        "decoder": _size(192, 768, 2, 6) | _DECODER,
+    },
+    "base": {"encoder": _size(768, 3072, 12, 12), "decoder": _size(384, 1024, 2, 6) | _DECODER},
+    "large": {"encoder": _size(1024, 4096, 24, 16), "decoder": _size(512, 1536, 2, 8) | _DECODER},
+    "4b": {"encoder": _size(1536, 6144, 40, 24), "decoder": _size(768, 2048, 2, 12) | _DECODER},
+}

@@ -1,0 +1,43 @@
+"""``python -m tests.parity DIR``: this code against numbers recorded from the original release, one line a case.
+
+DIR holds one folder a case (pretrain_vl, pretrain_al, extra_flags_*, retrieval, processing, ...). Exit status 1 when a
+case is over its tolerance, 2 when DIR holds none.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from . import parity_models, parity_optim, parity_processing
+
+
+def cases(folder: Path) -> Iterator[tuple[str, float, float]]:
+    """(name, worst error, tolerance) of every case found in ``folder``."""
+    yield from parity_models.cases(folder)
+    yield from parity_optim.cases(folder)
+    if (folder / "processing").is_dir():
+        yield from parity_processing.cases(folder / "processing")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="folder with one sub-folder a case")
+    folder = parser.parse_args().folder
+    torch.set_num_threads(1)
+    total = failed = 0
+    for name, error, tolerance in cases(folder):
+        ok = error <= tolerance
+        total, failed = total + 1, failed + (not ok)
+        print(f"{'ok  ' if ok else 'FAIL'} {name:<62} worst {error:9.3g}  tolerance {tolerance:g}", flush=True)
+    print(f"{total - failed} of {total} cases within tolerance")
+    if not total:
+        print(f"no case found in {folder}", file=sys.stderr)
+        return 2
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
