@@ -2,10 +2,12 @@
 
 from .adapter import Adapter, AdapterConfig, Sequence
 from .reader import Reader, ReaderConfig
-from .registry import Modality, get_modality, modality_names, register_modality
+from .registry import Modality, build_readers, get_modality, modality_names, register_modality
 
-# isort: split
-from . import audio, image, text  # noqa: F401  (registers the built-in modalities)
+# the built-in modalities, in the order in which users see them
+from . import text  # noqa: F401  # isort: skip
+from . import image  # noqa: F401  # isort: skip
+from . import audio  # noqa: F401  # isort: skip
 
 __all__ = [
     "Adapter",
@@ -14,6 +16,7 @@ __all__ = [
     "Reader",
     "ReaderConfig",
     "Sequence",
+    "build_readers",
     "get_modality",
     "modality_names",
     "register_modality",

@@ -1,8 +1,9 @@
 """The one table of the house: a modality's name -> its adapter (network), the adapter's config and its reader (data)."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,16 @@ def get_modality(name: str) -> Modality:
 def modality_names() -> tuple[str, ...]:
     """All registered names, in order of registration."""
     return tuple(_MODALITIES)
+
+
+def build_readers(names: Iterable[str], flat: Mapping[str, Any], nested: Mapping[str, Mapping] | None = None) -> dict:
+    """The readers of some modalities, from a task's flags and its ``readers`` mapping (see `Reader.from_options`).
+
+    Raises:
+        ValueError: an unknown modality, or an option that its reader does not accept.
+    """
+    nested = nested or {}
+    unused = set(nested) - set(names)
+    if unused:
+        raise ValueError(f"readers: {', '.join(sorted(unused))} is none of this task's modalities ({', '.join(names)})")
+    return {name: get_modality(name).reader.from_options(flat, nested.get(name)) for name in names}

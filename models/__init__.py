@@ -1,7 +1,8 @@
-"""The network and its registered fairseq models."""
+"""The network, its registered fairseq models, and the model as a library."""
 
 from .encoder import Decoder, Encoder
+from .hub import OnePeace, from_pretrained
 from .pretrain import PretrainModel
 from .retrieval import RetrievalModel
 
-__all__ = ["Decoder", "Encoder", "PretrainModel", "RetrievalModel"]
+__all__ = ["Decoder", "Encoder", "OnePeace", "PretrainModel", "RetrievalModel", "from_pretrained"]

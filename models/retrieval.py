@@ -48,7 +48,7 @@ class AligningModel(BaseFairseqModel):
         super().__init__()
         self.cfg = cfg
         self.modalities = tuple(encoder.adapters)
-        self.encoder_layers = encoder.layers
+        self.embed_dim = encoder.embed_dim
         self.encoder_wrapper = Encoder(
             encoder,
             tables_per_layer=getattr(cfg, "copy_rel_pos_table", False),

@@ -25,7 +25,7 @@ _DECODER = {"use_layer_scale": False}
 SIZES: dict[str, dict[str, dict[str, object]]] = {
     "tiny": {
         # A few thousand updates must do: residual branches start at 0.1 instead of 1e-6.
-        "encoder": _size(192, 768, 4, 6) | {"layer_scale_init_value": 0.1} | _narrow_stem(64),
+        "encoder": _size(192, 512, 4, 6) | {"layer_scale_init_value": 0.1} | _narrow_stem(64),
         "decoder": _size(96, 256, 1, 3) | _DECODER,
     },
     "small": {

@@ -1,0 +1,1 @@
+"""Data: manifests, masking, collation and the data set that ties them to the readers of the modalities."""

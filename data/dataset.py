@@ -1,0 +1,207 @@
+"""One manifest, read by the readers of its modalities, as a fairseq data set."""
+
+import hashlib
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from fairseq.data import FairseqDataset
+from torch import BoolTensor, Generator, Tensor
+
+from one_peace.data.collate import collate_masks
+from one_peace.data.errors import DataError, SampleError
+from one_peace.data.manifest import Manifest
+from one_peace.data.masking import MaskPlan
+
+if TYPE_CHECKING:  # a reader is given to the data set; modalities import this package, not the other way round
+    from one_peace.modalities.reader import Reader
+
+MAX_REPLACEMENTS = 10
+
+
+def stable_hash(*parts: object) -> int:
+    """63 bits that depend on the texts of ``parts`` alone: the same in every process and on every machine."""
+    digest = hashlib.blake2b("\0".join(map(str, parts)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+class ManifestDataset(FairseqDataset):
+    """Samples of a manifest; everything random in a sample is a function of (seed, epoch, index).
+
+    Nothing raises inside a worker. In training a corrupt sample is replaced by another one, and the batch says so
+    (``skipped``); a corrupt sample in validation, and any unexpected error, makes the batch ``{"error": message}``.
+
+    Args:
+        manifest: its ``columns`` hold at least those named in ``columns``.
+        columns: modality -> name of its column.
+        readers: modality -> reader.
+        mask_plan: masked pass -> modality -> rule. Passes of one modality come before the joint ones that refer to them.
+        seed: of all randomness.
+        train: shuffle, augment, replace corrupt samples; otherwise the order and every value are fixed.
+        root: folder that relative media paths start from.
+
+    Raises:
+        ValueError: columns, readers and mask plan do not fit together.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        columns: Mapping[str, str],
+        readers: Mapping[str, "Reader"],
+        mask_plan: MaskPlan | None = None,
+        seed: int = 1,
+        train: bool = False,
+        root: Path | None = None,
+    ):
+        super().__init__()
+        self.manifest = manifest
+        self.columns = dict(columns)
+        self.readers = dict(readers)
+        self.mask_plan = dict(mask_plan or {})
+        self.seed = seed
+        self.train = train
+        self.root = manifest.path.parent if root is None else Path(root)
+        self.epoch = 1
+        self._check()
+
+    def _check(self) -> None:
+        for modality, column in self.columns.items():
+            if column not in self.manifest.columns:
+                raise ValueError(f"column {column!r} of modality {modality!r} is not read by the manifest")
+            if modality not in self.readers:
+                raise ValueError(f"no reader for modality {modality!r} (readers: {', '.join(self.readers)})")
+        for modalities, rules in self.mask_plan.items():
+            for modality, rule in rules.items():
+                if modality not in self.columns or modality not in modalities:
+                    raise ValueError(f"mask plan of {'+'.join(modalities)}: modality {modality!r} is not read there")
+                self.readers[modality].check_strategy(rule.strategy)
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def set_epoch(self, epoch: int) -> None:
+        """fairseq's hook: from here on, randomness is that of ``epoch``."""
+        self.epoch = epoch
+
+    @property
+    def can_reuse_epoch_itr_across_epochs(self) -> bool:
+        """Not in training, where every epoch has its own order."""
+        return not self.train
+
+    def ordered_indices(self) -> np.ndarray:
+        """int64[rows]: shuffled by (seed, epoch) in training, in order otherwise."""
+        if not self.train:
+            return np.arange(len(self), dtype=np.int64)
+        return np.random.default_rng(stable_hash("order", self.seed, self.epoch)).permutation(len(self))
+
+    def num_tokens(self, index: int) -> int:
+        """1: lengths are unknown until a file is decoded, so batches are counted in samples (``--batch-size``)."""
+        return 1
+
+    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
+        """`num_tokens` of many."""
+        return np.ones(len(indices), dtype=np.int64)
+
+    def size(self, index: int) -> int:
+        """1, see `num_tokens`."""
+        return 1
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """One sample, or ``{"error": message}``; never raises."""
+        index = int(index)
+        skipped: list[str] = []
+        try:
+            generator = Generator().manual_seed(stable_hash(self.seed, self.epoch if self.train else 0, index))
+            while True:
+                try:
+                    return self._sample(index, generator) | {"skipped": skipped}
+                except (SampleError, DataError) as error:
+                    skipped.append(self._locate(error, index))
+                if not self.train:
+                    return {"error": skipped[0]}
+                if len(skipped) > MAX_REPLACEMENTS:
+                    return {"error": f"{len(skipped)} samples drawn in a row cannot be used; the last: {skipped[-1]}"}
+                index = int(torch.randint(len(self), (), generator=generator))
+        except Exception as error:  # a traceback of a worker would name neither file nor row
+            return {"error": self._unexpected(error, f"row {index + 1} (line {index + 2})")}
+
+    def collater(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Samples -> batch; ``{}`` for none.
+
+        Returns:
+            ``{"error": message}`` if any sample is one, else ``id`` int64[B] (row), ``nsentences`` B, ``ntokens`` (units
+            without padding), ``skipped`` (messages of replaced samples), ``item_keys`` {modality: int64[B]} (a hash
+            of the cell: equal content, equal key) and ``net_input`` {``inputs``: {modality: what its reader collates},
+            ``masks``: {pass, modalities joined by "+": {modality: {``mask_indices``, ``keep_ids``}}}}.
+        """
+        errors = [sample["error"] for sample in samples if "error" in sample]
+        if errors:
+            return {"error": errors[0]}
+        if not samples:
+            return {}
+        try:
+            return self._collate(samples)
+        except Exception as error:
+            rows = ", ".join(str(sample["id"] + 1) for sample in samples)
+            return {"error": self._unexpected(error, f"batch of rows {rows}")}
+
+    def _collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        values = {m: [sample["values"][m] for sample in samples] for m in self.columns}
+        masks = {
+            "+".join(modalities): {
+                m: collate_masks([sample["masks"][modalities][m] for sample in samples]) for m in rules
+            }
+            for modalities, rules in self.mask_plan.items()
+        }
+        return {
+            "id": torch.tensor([sample["id"] for sample in samples]),
+            "nsentences": len(samples),
+            "ntokens": sum(self.readers[m].num_units(value) for m in values for value in values[m]),
+            "skipped": [message for sample in samples for message in sample["skipped"]],
+            "item_keys": {m: torch.tensor([sample["keys"][m] for sample in samples]) for m in self.columns},
+            "net_input": {
+                "inputs": {m: self.readers[m].collate(values[m]) for m in self.columns},
+                "masks": masks,
+            },
+        }
+
+    def _sample(self, index: int, generator: Generator) -> dict[str, Any]:
+        row = dict(zip(self.manifest.columns, self.manifest[index], strict=True))
+        values: dict[str, Tensor] = {}
+        for modality, column in self.columns.items():
+            try:
+                values[modality] = self.readers[modality].load(row[column], self.root, generator if self.train else None)
+            except SampleError as error:
+                raise SampleError(f"column {column!r}: {error}") from error
+        return {
+            "id": index,
+            "values": values,
+            "keys": {modality: stable_hash(row[column]) for modality, column in self.columns.items()},
+            "masks": self._masks(values, generator),
+        }
+
+    def _masks(self, values: Mapping[str, Tensor], generator: Generator) -> dict[tuple[str, ...], dict[str, BoolTensor]]:
+        masks: dict[tuple[str, ...], dict[str, BoolTensor]] = {}
+        for modalities, rules in self.mask_plan.items():
+            masks[modalities] = {
+                m: self.readers[m].mask(
+                    values[m], rule.strategy, rule.ratio, generator, previous=masks.get((m,), {}).get(m)
+                )
+                for m, rule in rules.items()
+            }
+        return masks
+
+    def _locate(self, error: Exception, index: int) -> str:
+        """The message with file and row; a DataError of the manifest has them already."""
+        return str(error if isinstance(error, DataError) else DataError(str(error), file=self.manifest.path, row=index))
+
+    def _unexpected(self, error: Exception, where: str) -> str:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return (
+            f"{self.manifest.path}, {where}: {type(error).__name__}: {error} "
+            f"(raised at {Path(frame.filename).name}:{frame.lineno} in {frame.name})"
+        )

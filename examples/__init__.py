@@ -1,0 +1,1 @@
+"""Worked examples: a generated tri-modal world (``make demo``), real data sets, and the report they share."""

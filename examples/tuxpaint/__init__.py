@@ -1,0 +1,1 @@
+"""Tux Paint's stamps: real pictures with captions, from a Debian package."""

@@ -1,0 +1,14 @@
+# Shared by prepare.sh, train.sh and evaluate.sh; sourced, not run.
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+PYTHON="${PYTHON:-$([ -x "$ROOT/.venv/bin/python" ] && echo "$ROOT/.venv/bin/python" || command -v python3)}"
+OUT="$(realpath -m "${OUT:-$ROOT/outputs/tuxpaint}")"
+export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+
+# usage TEXT ARGS...: prints TEXT and ends the script if ARGS ask for help.
+usage() {
+    local text="$1" argument
+    shift
+    for argument in "$@"; do
+        case "$argument" in -h | --help) echo "$text"; exit 0 ;; esac
+    done
+}

@@ -1,0 +1,106 @@
+"""Makes manifests of Tux Paint's stamps: ``python -m one_peace.examples.tuxpaint.prepare --out outputs/tuxpaint/data``.
+
+Fetches the Debian package tuxpaint-stamps-default (no root, nothing is installed), flattens the stamps, and writes
+
+    train.tsv   image_id, image, caption: every stamp with its caption in every language asked for
+    valid.tsv   the same columns: every stamp once, in the first language
+    images/     the flattened stamps
+    bpe/        a sentencepiece vocabulary of the captions
+
+Captions are written as the text reader reads them (lower case, ...), so that captions the model cannot tell apart
+("The letter A." and "The letter a.") count as one and the same caption.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from one_peace.data import train_tokenizer
+from one_peace.examples.tuxpaint.debian import PackageError, fetch_package, unpack_package
+from one_peace.examples.tuxpaint.stamps import Stamp, find_stamps, flatten
+from one_peace.modalities.text.reader import clean_text
+
+PACKAGE = "tuxpaint-stamps-default"
+COLUMNS = ("image_id", "image", "caption")
+
+
+def choose_languages(stamps: Sequence[Stamp], wanted: str) -> list[str]:
+    """The languages of a comma list, or those of all stamps for "all" (English first).
+
+    Raises:
+        ValueError: a language that no stamp has.
+    """
+    known = {language for stamp in stamps for language in stamp.captions}
+    languages = ["en", *sorted(known - {"en"})] if wanted == "all" else [part.strip() for part in wanted.split(",")]
+    if missing := [language for language in languages if language not in known]:
+        raise ValueError(f"no caption in {missing[0]!r}; there are: {', '.join(sorted(known))}")
+    return languages
+
+
+def write_manifests(stamps: Sequence[Stamp], languages: Sequence[str], out: Path) -> tuple[int, int]:
+    """Writes out/train.tsv and out/valid.tsv; returns their numbers of rows."""
+    rows = {
+        "train": [(stamp, language) for stamp in stamps for language in languages if language in stamp.captions],
+        "valid": [(stamp, languages[0]) for stamp in stamps if languages[0] in stamp.captions],
+    }
+    for split, chosen in rows.items():
+        lines = ["\t".join(COLUMNS)]
+        for stamp, language in chosen:
+            name = f"{stamp.name}.{language}" if len(languages) > 1 else stamp.name
+            lines.append("\t".join((name, str(_picture(stamp)), clean_text(stamp.captions[language]))))
+        (out / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return len(rows["train"]), len(rows["valid"])
+
+
+def write_pictures(stamps: Sequence[Stamp], side: int, out: Path) -> None:
+    """Writes the flattened stamps below out/images."""
+    for stamp in tqdm(stamps, desc="stamps", unit="stamp"):
+        path = out / _picture(stamp)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(stamp.picture) as picture:
+            flatten(picture, side).save(path)
+
+
+def _picture(stamp: Stamp) -> Path:
+    return Path("images", f"{stamp.name}.png")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m one_peace.examples.tuxpaint.prepare", description="Make manifests of Tux Paint's stamps."
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for manifests, pictures and vocabulary")
+    parser.add_argument("--cache", type=Path, help="folder for the package (default: OUT/../package)")
+    parser.add_argument("--package", type=Path, help=f"a {PACKAGE} .deb you have, instead of downloading it")
+    parser.add_argument("--languages", default="en", help="comma list such as en,de,fr, or all (default en)")
+    parser.add_argument("--image-size", type=int, default=128, help="side of the pictures in pixels (default 128)")
+    parser.add_argument("--vocab-size", type=int, default=1000, help="size of the vocabulary (default 1000)")
+    args = parser.parse_args(argv)
+    logging.getLogger().setLevel(logging.WARNING)  # importing fairseq turns every library's debug lines on
+    cache = args.cache or args.out.resolve().parent / "package"
+    try:
+        package = args.package or fetch_package(PACKAGE, cache)
+        root = unpack_package(package, cache / package.stem)
+        stamps = list(find_stamps(root / "usr" / "share" / "tuxpaint" / "stamps"))
+        languages = choose_languages(stamps, args.languages)
+    except (PackageError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_pictures(stamps, args.image_size, args.out)
+    train, valid = write_manifests(stamps, languages, args.out)
+    tokenizer = ["--column", "caption", "--out", str(args.out / "bpe"), "--vocab-size", str(args.vocab_size)]
+    if status := train_tokenizer.main([str(args.out / "train.tsv"), *tokenizer]):
+        return status
+    print(f"{len(stamps)} stamps, {train} training rows, {valid} validation rows in {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Stage 1 on the stamps: pictures and captions.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+ARCH="${ARCH:-one_peace_pretrain_tiny}"
+IMAGE_SIZE="${IMAGE_SIZE:-64}"
+UPDATES="${UPDATES:-1500}"
+BATCH="${BATCH:-64}"
+LR="${LR:-1e-3}"
+SEED="${SEED:-1}"
+export OMP_NUM_THREADS="${THREADS:-$(nproc)}"
+usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [FLAGS OF fairseq-train ...]
+Pretrains stage 1 on the stamps that prepare.sh left in \$OUT/data; checkpoints go to \$OUT/checkpoints, the log to
+\$OUT/train.log. Started again, it goes on from the last checkpoint.
+  OUT=$OUT
+  ARCH=$ARCH  IMAGE_SIZE=$IMAGE_SIZE  UPDATES=$UPDATES  BATCH=$BATCH  LR=$LR  SEED=$SEED
+  THREADS=$OMP_NUM_THREADS
+Flags given here win over the script's; a GPU is used if there is one (add --cpu to keep it free)." "$@"
+if [ ! -f "$OUT/data/valid.tsv" ]; then
+    echo "no $OUT/data/valid.tsv: run prepare.sh first" >&2
+    exit 1
+fi
+mkdir -p "$OUT"
+"$(dirname "$PYTHON")/fairseq-train" "$OUT/data" --user-dir "$ROOT/user_module" \
+    --task image_text_pretrain --selected-cols image_id,image,caption \
+    --bpe-dir "$OUT/data/bpe" --patch-image-size "$IMAGE_SIZE" \
+    --arch "$ARCH" --criterion image_text_pretrain_loss \
+    --optimizer adjust_adam --adam-betas '(0.9,0.98)' --weight-decay 0.05 --clip-norm 3.0 \
+    --lr "$LR" --lr-scheduler adjust_cosine --warmup-ratio 0.1 --max-update "$UPDATES" \
+    --batch-size "$BATCH" --num-workers 1 --seed "$SEED" \
+    --validate-interval-updates 250 --validate-interval 1000000 --no-epoch-checkpoints \
+    --best-checkpoint-metric r_mean --maximize-best-checkpoint-metric \
+    --save-dir "$OUT/checkpoints" --log-format simple --log-interval 50 "$@" 2>&1 | tee -a "$OUT/train.log"

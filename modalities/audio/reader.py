@@ -1,0 +1,122 @@
+"""Sounds: any file that soundfile opens -> a normalised mono waveform at 16 kHz (SPEC 3), and span masks over frames."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torch.nn.functional as F
+from torch import BoolTensor, FloatTensor, Generator, Tensor
+from torchaudio.functional import resample
+
+from one_peace.data.errors import SampleError
+from one_peace.data.masking import span_mask
+from one_peace.modalities.audio.conv_spec import RELEASED_SPEC, conv_output_length, parse_conv_spec
+from one_peace.modalities.reader import Reader, ReaderConfig, media_path, option
+
+SAMPLE_RATE = 16_000
+MAX_MINUTES = 30  # the whole clip is read to normalise it; half an hour of 48 kHz is 350 MB
+_BLOCK = 1 << 18
+# Resampling kernels grow with the terms of rate / 16000. 640 is exact for the rates in use (11025 Hz and its multiples
+# need it); an odd rate is off by less than 1e-4, two hundredths of a semitone.
+_MAX_RATIO_TERM = 640
+
+
+def postprocess(wav: Tensor, max_duration: float) -> FloatTensor:
+    """Waveform at 16 kHz, N (or N x channels, averaged) -> float32[N']: layer-normalised over the whole clip, its first
+    ``max_duration`` seconds, repeated up to one second if it is shorter."""
+    if wav.ndim == 2:
+        wav = wav.mean(-1)
+    wav = F.layer_norm(wav, wav.shape)[: int(max_duration * SAMPLE_RATE)]
+    if len(wav) < SAMPLE_RATE:
+        wav = wav.repeat(-(-SAMPLE_RATE // len(wav)))[:SAMPLE_RATE]
+    return wav
+
+
+@dataclass
+class AudioReaderConfig(ReaderConfig):
+    """Options of `AudioReader`."""
+
+    max_duration: float = option(15.0, low=1, high=60 * MAX_MINUTES, help="seconds of a clip that are used")
+    feature_encoder_spec: str = option(RELEASED_SPEC, help="convolutions of the audio adapter, to count its frames")
+    audio_mask_prob_adjust: float = option(0.1, low=0, high=1, help="added to the mask ratio when spans are drawn")
+    audio_mask_length: int = option(5, low=1, high=1000, help="frames in a masked span")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not conv_output_length(SAMPLE_RATE, parse_conv_spec(self.feature_encoder_spec)):
+            raise ValueError(f"feature_encoder_spec {self.feature_encoder_spec!r}: makes no frame of one second")
+
+
+class AudioReader(Reader):
+    """A path -> float32[N], 16 kHz."""
+
+    Config = AudioReaderConfig
+    strategies = ("span",)
+
+    def __init__(self, config: AudioReaderConfig):
+        super().__init__(config)
+        self._spec = parse_conv_spec(config.feature_encoder_spec)
+
+    def load(self, cell: str, root: Path, generator: Generator | None = None) -> FloatTensor:
+        """float32[N], `postprocess` of the clip resampled to 16 kHz; nothing random."""
+        path = media_path(cell, root)
+        wav, rate = _read_mono(path)
+        if rate != SAMPLE_RATE:
+            ratio = Fraction(rate, SAMPLE_RATE).limit_denominator(_MAX_RATIO_TERM)
+            wav = resample(wav, ratio.numerator, ratio.denominator)
+        wav = postprocess(wav, self.config.max_duration)
+        if not wav.isfinite().all():
+            raise SampleError(f"sound {str(path)!r} holds samples that are NaN, infinite or beyond float32's range")
+        return wav
+
+    def num_units(self, value: Tensor) -> int:
+        """Frames that the adapter's convolutions make of the waveform."""
+        return conv_output_length(len(value), self._spec)
+
+    def mask(
+        self,
+        value: Tensor,
+        strategy: str,
+        ratio: float,
+        generator: Generator | None = None,
+        previous: BoolTensor | None = None,
+    ) -> BoolTensor:
+        """bool[L]. ``span``: that share of the frames, in spans of ``audio_mask_length``."""
+        self.check_strategy(strategy)
+        config = self.config
+        return span_mask(
+            self.num_units(value), ratio, config.audio_mask_length, config.audio_mask_prob_adjust, generator
+        )
+
+
+def _read_mono(path: Path) -> tuple[FloatTensor, int]:
+    """Decode ``path`` -> (float32[N], mean over the channels; sampling rate in Hz).
+
+    Raises:
+        SampleError: not a sound, damaged, empty, too long or of an impossible rate.
+    """
+    blocks: list[np.ndarray] = []
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate = file.samplerate
+            if not 1000 <= rate <= 768_000:
+                raise SampleError(f"sound {str(path)!r}: sampling rate {rate} Hz is not between 1 and 768 kHz")
+            # lengths in headers are estimates or lies: count what is decoded
+            limit = MAX_MINUTES * 60 * rate
+            while sum(map(len, blocks)) <= limit:
+                block = file.read(_BLOCK, dtype="float32", always_2d=True)
+                if not len(block):
+                    break
+                blocks.append(block.mean(axis=1))
+            else:
+                raise SampleError(f"sound {str(path)!r} is longer than {MAX_MINUTES} minutes: cut it beforehand")
+    except SampleError:
+        raise
+    except (RuntimeError, OSError, ValueError, TypeError) as error:  # LibsndfileError is a RuntimeError
+        raise SampleError(f"sound {str(path)!r} is damaged or of an unknown format ({error})") from error
+    if not blocks:
+        raise SampleError(f"sound {str(path)!r} holds no samples")
+    return torch.from_numpy(np.concatenate(blocks)), rate

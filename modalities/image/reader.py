@@ -1,0 +1,129 @@
+"""Pictures: any file that Pillow opens -> a normalised RGB square (SPEC 3), and the masks over its patches."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import BoolTensor, FloatTensor, Generator, Tensor
+from torchvision.transforms import InterpolationMode, RandomResizedCrop
+
+from one_peace.data.errors import SampleError
+from one_peace.data.masking import cover_previous_mask, random_mask
+from one_peace.modalities.reader import Reader, ReaderConfig, media_path, option, require_previous
+
+PATCH_SIZE = 16
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+# Pillow's own bound (about 89 megapixels, 270 MB of RGB) stands: one file must not fill a worker's memory.
+MAX_PIXELS = int(Image.MAX_IMAGE_PIXELS or 0)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any of Pillow's modes as upright 8-bit RGB.
+
+    Transparency is laid on white: what an alpha channel hides is arbitrary (mostly black), and pictures with one are
+    drawn for a light page. 16-bit grey is scaled; Pillow's own conversion would clip it to white.
+
+    Raises:
+        SampleError: the pixels have no defined 8-bit range.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        pixels = np.asarray(image)
+        if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
+            raise SampleError("32-bit integer pixels have no defined range: save the picture with 8 or 16 bits")
+        return Image.fromarray(np.round(pixels / 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise SampleError("floating-point pixels have no defined range: save the picture with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def to_tensor(image: Image.Image) -> FloatTensor:
+    """8-bit RGB of H x W -> float32[3, H, W] with CLIP's mean and standard deviation."""
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().float().div_(255)
+    return pixels.sub_(torch.tensor(CLIP_MEAN).view(3, 1, 1)).div_(torch.tensor(CLIP_STD).view(3, 1, 1))
+
+
+@dataclass
+class ImageReaderConfig(ReaderConfig):
+    """Options of `ImageReader`."""
+
+    patch_image_size: int = option(256, low=PATCH_SIZE, high=4096, help="side S of the square, a multiple of 16 pixels")
+    min_scale: float = option(0.9, low=0.01, high=1, help="least share of the picture that a training crop covers")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patch_image_size % PATCH_SIZE:
+            raise ValueError(f"patch_image_size={self.patch_image_size}: must be a multiple of {PATCH_SIZE}")
+
+
+class ImageReader(Reader):
+    """A path -> float32[3, S, S]."""
+
+    Config = ImageReaderConfig
+    strategies = ("random", "cover_previous")
+
+    def __init__(self, config: ImageReaderConfig):
+        super().__init__(config)
+        size = config.patch_image_size
+        self._crop = RandomResizedCrop(size, scale=(config.min_scale, 1), interpolation=InterpolationMode.BICUBIC)
+
+    def load(self, cell: str, root: Path, generator: Generator | None = None) -> FloatTensor:
+        """float32[3, S, S]: resized without keeping the aspect (evaluation) or a random crop of it (training)."""
+        image = self._open(media_path(cell, root))
+        if generator is None:
+            return to_tensor(image.resize((self.config.patch_image_size,) * 2, Image.Resampling.BICUBIC))
+        # torchvision draws from the global CPU generator: lend it a seed from ours, leave it and CUDA's as they were
+        seed = int(torch.randint(0, 2**62, (), generator=generator))
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return to_tensor(self._crop(image))
+
+    @staticmethod
+    def _open(path: Path) -> Image.Image:
+        """Decode ``path`` to RGB. SampleError: not a picture, damaged, or too large."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # damaged metadata and the like: what matters raises
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(path) as image:
+                    return to_rgb(image)
+        except SampleError as error:
+            raise SampleError(f"picture {str(path)!r}: {error}") from None
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise SampleError(
+                f"picture {str(path)!r} has more than {MAX_PIXELS / 1e6:.0f} megapixels: shrink it beforehand"
+            ) from None
+        except MemoryError:
+            raise
+        except Exception as error:  # the decoders of Pillow raise errors of every kind on damaged files
+            raise SampleError(f"picture {str(path)!r} is damaged or no picture ({error})") from error
+
+    def num_units(self, value: Tensor) -> int:
+        """Patches of 16 x 16 pixels."""
+        return (value.shape[-2] // PATCH_SIZE) * (value.shape[-1] // PATCH_SIZE)
+
+    def mask(
+        self,
+        value: Tensor,
+        strategy: str,
+        ratio: float,
+        generator: Generator | None = None,
+        previous: BoolTensor | None = None,
+    ) -> BoolTensor:
+        """bool[L]. ``random``: that share of the patches; ``cover_previous``: all patches that the pass of the image
+        alone keeps, and some of the others, that share in all."""
+        self.check_strategy(strategy)
+        if strategy == "random":
+            return random_mask(self.num_units(value), ratio, generator)
+        return cover_previous_mask(require_previous(strategy, previous), ratio, generator)
+
+    def adapter_settings(self) -> dict[str, object]:
+        """The side of the grid of patches."""
+        return {"rel_bucket_size": self.config.patch_image_size // PATCH_SIZE}

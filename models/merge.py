@@ -1,0 +1,73 @@
+"""``python -m one_peace.models.merge STAGE1.pt STAGE2.pt --out ONE.pt``: the branches of several runs in one file.
+
+Stage 2 trains a new modality against frozen shared parts, so its checkpoint and stage 1's agree in everything they have in
+common; the merged file holds every branch once, without decoders and optimiser state.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .config import merge
+
+_PRETRAINING_ONLY = re.compile(r"decoder_|\w+_mask_(token|head)|logit_scale_was_reset")
+
+
+def merge_checkpoints(paths: Sequence[str | Path]) -> dict[str, Any]:
+    """A checkpoint of ``one_peace_retrieval`` with the branches of all ``paths``; the first one's temperature is kept.
+
+    Raises:
+        ValueError: two files differ in a parameter both have (they are not stages of one model), or a file is none.
+    """
+    weights: dict[str, Tensor] = {}
+    task: dict[str, Any] = {}
+    model: dict[str, Any] = {}
+    for path in paths:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, Mapping) or not {"cfg", "model"} <= state.keys():
+            raise ValueError(f"{path}: not a checkpoint (no 'cfg' and 'model' in it)")
+        for key, value in state["model"].items():
+            if _PRETRAINING_ONLY.match(key):
+                continue
+            if key in weights and key != "logit_scale" and not torch.equal(weights[key], value):
+                raise ValueError(f"{path}: {key} differs from {paths[0]}; only stages of one model can be merged")
+            weights.setdefault(key, value)
+        task = merge(task, {key: value for key, value in state["cfg"]["task"].items() if value is not None})
+        model = merge(model, {key: value for key, value in state["cfg"]["model"].items() if key != "decoder"})
+    model |= {"_name": "one_peace_retrieval", "reset_logit_scale": False}
+    return {
+        "args": None,
+        "cfg": {"model": model, "task": task},
+        "model": weights,
+        # what fairseq asks of a file it fine-tunes from
+        "optimizer_history": [],
+        "extra_state": {"train_iterator": {"epoch": 1}},
+        "last_optimizer_state": None,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("checkpoints", nargs="+", type=Path, help="stage 1 first")
+    parser.add_argument("--out", required=True, type=Path, help="file to write")
+    args = parser.parse_args()
+    try:
+        merged = merge_checkpoints(args.checkpoints)
+    except (ValueError, OSError) as error:
+        print(f"merge: {error}", file=sys.stderr)
+        return 1
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(merged, args.out)
+    branches = [key.removesuffix("_proj.weight") for key in merged["model"] if key.count(".") == 1 and "_proj.w" in key]
+    print(f"{args.out}: {', '.join(branches)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

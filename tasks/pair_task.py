@@ -1,0 +1,223 @@
+"""What all tasks over a pair of modalities share: manifests, readers, batches, and recall over a whole data set."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from fairseq import metrics
+from fairseq.dataclass import FairseqDataclass
+from fairseq.logging.meters import MetersDict
+from fairseq.tasks import FairseqTask
+from omegaconf import II, MISSING
+
+from one_peace.data.dataset import ManifestDataset
+from one_peace.data.errors import DataError
+from one_peace.data.manifest import Manifest, find_shards, shard_of_epoch
+from one_peace.data.masking import MaskPlan
+from one_peace.metrics import RetrievalMeter
+from one_peace.modalities import build_readers
+from one_peace.models.config import parse_group
+from one_peace.models.flags import add_group_flags
+from one_peace.optim import announce_epoch_batches, tag_parameters
+
+logger = logging.getLogger(__name__)
+
+METRIC_NAMES = {"text": "txt", "image": "img"}  # the release's prefixes; any other modality goes by its own name
+_SHOWN = 5
+
+
+@dataclass
+class PairTaskConfig(FairseqDataclass):
+    """Options every task has. A reader's option left out keeps the reader's own default."""
+
+    data: str = field(default=MISSING, metadata={"help": "folder with train.tsv (or shards), valid.tsv, ..."})
+    selected_cols: str = field(default=MISSING, metadata={"help": "manifest columns, by name"})
+    train_manifests: str = field(
+        default="train*.tsv",
+        metadata={"help": "training shards, one an epoch in turn: comma list of files or patterns inside the folder"},
+    )
+    media_root: Optional[str] = field(
+        default=None, metadata={"help": "where relative paths in manifests start; default: the manifest's folder"}
+    )
+    bpe_dir: Optional[str] = field(default=None, metadata={"help": "text: folder with the vocabulary"})
+    max_src_length: Optional[int] = field(default=None, metadata={"help": "text: tokens kept"})
+    patch_image_size: Optional[int] = field(default=None, metadata={"help": "image: side in pixels"})
+    min_scale: Optional[float] = field(default=None, metadata={"help": "image: smallest share a random crop keeps"})
+    max_duration: Optional[float] = field(default=None, metadata={"help": "audio: seconds kept"})
+    feature_encoder_spec: Optional[str] = field(default=None, metadata={"help": "audio: convolutions of the stem"})
+    audio_mask_prob_adjust: Optional[float] = field(default=None, metadata={"help": "audio: added to the ratio of spans"})
+    audio_mask_length: Optional[int] = field(default=None, metadata={"help": "audio: frames of a masked span"})
+    readers: Any = field(
+        default=None, metadata={"help": 'options of readers, by modality, e.g. "{text: {max_src_length: 40}}"'}
+    )
+    # fairseq reads this one: persistent workers would never hear of a new epoch
+    persistent_workers: bool = field(default=False, metadata={"help": "keep at False"})
+    seed: int = II("common.seed")
+
+
+class PairTask(FairseqTask):
+    """Reads pairs from manifests, trains a model on them, and validates by recall both ways over the whole set.
+
+    Attributes:
+        modalities: the pair; the first one is the anchor (text in the released tasks).
+        column_roles: what each name in ``selected_cols`` stands for: a modality or "id".
+    """
+
+    modalities: tuple[str, str]
+    column_roles: tuple[str, ...]
+
+    def __init__(self, cfg: PairTaskConfig, **kwargs):
+        super().__init__(cfg, **kwargs)
+        self.readers = build_readers(self.modalities, dict(cfg), parse_group(cfg.readers, "readers"))
+        self.columns = self._columns(cfg.selected_cols)
+        self.meter = RetrievalMeter(*(METRIC_NAMES.get(name, name) for name in self.modalities))
+        self._recall: dict[str, float] | None = None
+        self._skipped: list[str] = []
+
+    @classmethod
+    def add_args(cls, parser) -> None:
+        add_group_flags(parser, cls, delete_default=False)
+
+    @classmethod
+    def setup_task(cls, cfg: PairTaskConfig, **kwargs) -> "PairTask":
+        return cls(cfg, **kwargs)
+
+    def _columns(self, selected: str) -> dict[str, str]:
+        names = [name.strip() for name in selected.split(",")]
+        if len(names) < len(self.column_roles):
+            raise ValueError(
+                f"selected_cols={selected!r}: name a column each for {', '.join(self.column_roles)}, in this order"
+            )
+        return {role: name for role, name in zip(self.column_roles, names, strict=False) if role in self.modalities}
+
+    # -- model --------------------------------------------------------------------------------------------------------
+
+    def adapter_settings(self) -> dict[str, Mapping[str, object]]:
+        """Per modality, what the data decides about the adapter (vocabulary, image size)."""
+        return {name: reader.adapter_settings() for name, reader in self.readers.items()}
+
+    def build_model(self, cfg, from_checkpoint: bool = False):
+        model = super().build_model(cfg, from_checkpoint)
+        tag_parameters(model.named_parameters())
+        return model
+
+    # -- data ---------------------------------------------------------------------------------------------------------
+
+    def mask_plan(self) -> MaskPlan:
+        """Which passes of a training batch are masked, and how; none by default."""
+        return {}
+
+    def shards(self, split: str) -> list[Path]:
+        """The manifests of a split."""
+        pattern = self.cfg.train_manifests if split == "train" else f"{split}.tsv"
+        return find_shards(Path(self.cfg.data), pattern)
+
+    def has_sharded_data(self, split: str) -> bool:
+        return split == "train" and len(self.shards(split)) > 1
+
+    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs) -> None:
+        """Open a split; of a split in shards, the one whose turn it is in ``epoch``."""
+        path = shard_of_epoch(self.shards(split), epoch)
+        train = split == "train"
+        self.datasets[split] = ManifestDataset(
+            Manifest(path, list(self.columns.values())),
+            columns=self.columns,
+            readers=self.readers,
+            mask_plan=self.mask_plan() if train else {},
+            seed=self.cfg.seed,
+            train=train,
+            root=Path(self.cfg.media_root) if self.cfg.media_root else path.parent,
+        )
+        logger.info("%s: %d rows of %s", split, len(self.datasets[split]), path)
+
+    def get_batch_iterator(self, dataset, *args, **kwargs):
+        """fairseq's iterator, keeping batches of any size, and telling the schedule how long an epoch is."""
+        kwargs["required_batch_size_multiple"] = 1
+        iterator = super().get_batch_iterator(dataset, *args, **kwargs)
+        if dataset is self.datasets.get("train"):
+            announce_epoch_batches(len(iterator))
+        return iterator
+
+    def max_positions(self) -> None:
+        return None
+
+    @property
+    def source_dictionary(self) -> None:
+        return None
+
+    @property
+    def target_dictionary(self) -> None:
+        return None
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        _raise_error(sample)
+        loss, sample_size, log = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+        if not ignore_grad:  # a dummy batch repeats an earlier one
+            self._skipped += sample["skipped"]
+        log["nskipped"] = 0 if ignore_grad else len(sample["skipped"])
+        return loss, sample_size, log
+
+    def valid_step(self, sample, model, criterion):
+        """Validation loss of a batch; its embeddings go into the recall over the whole set."""
+        if not sample:  # fairseq hands these to ranks whose shard is shorter
+            return torch.zeros(()), 0, {}
+        _raise_error(sample)
+        self._recall = None
+        with torch.no_grad():
+            loss, log, embeddings = criterion.compute(model, sample)
+        a, b = self.modalities
+        self.meter.add(sample["item_keys"][a], embeddings[a], sample["item_keys"][b], embeddings[b])
+        return loss, 1, log
+
+    def begin_epoch(self, epoch: int, model) -> None:
+        self._report_skipped()
+
+    def begin_valid_epoch(self, epoch: int, model) -> None:
+        self._report_skipped()
+        self.meter.reset()
+
+    def _report_skipped(self) -> None:
+        """Says at the end of an epoch which training samples could not be used."""
+        if self._skipped:
+            shown = "\n  ".join(self._skipped[:_SHOWN] + (["..."] if len(self._skipped) > _SHOWN else []))
+            logger.warning("%d corrupt samples were replaced by others:\n  %s", len(self._skipped), shown)
+        self._skipped = []
+
+    def reduce_metrics(self, logging_outputs, criterion) -> None:
+        logging_outputs = [log for log in logging_outputs if log]  # ranks with nothing to validate send {}
+        if not logging_outputs:
+            return
+        super().reduce_metrics(logging_outputs, criterion)
+        if "nskipped" in logging_outputs[0]:
+            metrics.log_scalar_sum("skipped", sum(log["nskipped"] for log in logging_outputs))
+        else:
+            self._attach_recall()
+
+    def _attach_recall(self) -> None:
+        """Adds recall to the aggregator of the whole validation set, to be computed when it is read.
+
+        It is the outermost unnamed one. Reading it is a collective that fairseq does once, on all ranks.
+        """
+        names = ("default", "train", "train_inner", "valid")
+        named = [metrics._aggregators.get(name) for name in names]
+        root = next(a for a in metrics.get_active_aggregators() if all(a is not other for other in named))
+        for key in self.meter.names():
+            if key not in root:
+                root.add_meter(key, MetersDict._DerivedMeter(lambda _, key=key: round(self.recall()[key], 2)), 20)
+
+    def recall(self) -> dict[str, float]:
+        """Recall over everything validated since the last reset, in percent; a collective."""
+        if self._recall is None:
+            self._recall = self.meter.compute()
+        return self._recall
+
+
+def _raise_error(sample: dict) -> None:
+    """A data error met in a worker, raised where its message is the last thing the user sees."""
+    if "error" in sample:
+        raise DataError(sample["error"])

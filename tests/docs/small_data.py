@@ -1,0 +1,54 @@
+"""The data sets of a reader of the documentation: a dozen captions, with pictures, sounds or series of numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from PIL import Image
+
+COLOURS = ("red", "green", "blue", "yellow")
+SIZES = ("small", "large", "tall")
+
+
+def _captions() -> list[str]:
+    return [f"a {size} {colour} square" for colour in COLOURS for size in SIZES]
+
+
+def _write_manifests(folder: Path, columns: list[str], rows: list[list[object]]) -> None:
+    for split, chosen in (("train", rows), ("valid", rows[::2])):
+        lines = ["\t".join(map(str, row)) for row in [columns, *chosen]]
+        (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n")
+
+
+def write_pictures(folder: Path) -> None:
+    """``train.tsv`` and ``valid.tsv`` with columns image_id, image, caption, and the pictures they name."""
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for number, caption in enumerate(_captions(), start=1):
+        name = f"images/{number:04d}.jpg"
+        Image.new("RGB", (40 + number, 48), caption.split()[2]).save(folder / name)
+        rows.append([number, name, caption])
+    _write_manifests(folder, ["image_id", "image", "caption"], rows)
+
+
+def write_sounds(folder: Path) -> None:
+    """``train.tsv`` and ``valid.tsv`` with columns uniq_id, audio, text, and the sounds they name."""
+    (folder / "audio").mkdir(parents=True)
+    seconds = np.arange(8000) / 8000
+    rows = []
+    for number, caption in enumerate(_captions(), start=1):
+        name = f"audio/{number:04d}.wav"
+        soundfile.write(folder / name, 0.3 * np.sin(2 * np.pi * 110 * number * seconds), 8000)
+        rows.append([number, name, caption])
+    _write_manifests(folder, ["uniq_id", "audio", "text"], rows)
+
+
+def write_sensors(folder: Path) -> None:
+    """``train.tsv`` and ``valid.tsv`` with columns id, caption, series, and the arrays they name."""
+    (folder / "series").mkdir(parents=True)
+    rows = []
+    for number, caption in enumerate(_captions(), start=1):
+        name = f"series/{number:04d}.npy"
+        np.save(folder / name, np.sin(number * np.arange(20 + number)))
+        rows.append([number, caption, name])
+    _write_manifests(folder, ["id", "caption", "series"], rows)

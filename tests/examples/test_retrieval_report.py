@@ -1,0 +1,79 @@
+"""The report's numbers on made-up features, its table, its picture and its command line's messages."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from PIL import Image
+
+from one_peace.examples import retrieval_report as rr
+
+
+def _files(folder, n):
+    paths = {"image": [], "audio": []}
+    for i in range(n):
+        paths["image"].append(str(folder / f"{i}.png"))
+        Image.new("LA" if i % 2 else "RGB", (20, 30 + i)).save(paths["image"][-1])
+        paths["audio"].append(str(folder / f"{i}.wav"))
+        soundfile.write(paths["audio"][-1], np.zeros(800 * (i + 1)), 16000)
+    return paths
+
+
+def test_report_on_known_features(tmp_path, capsys):
+    """Pictures are embedded perfectly, sounds one item off: recall@1 is 100 one way and 0 the other."""
+    n = 8
+    paths = _files(tmp_path, n)
+    cells = {"text": [f"caption {i}" for i in range(n)], **paths}
+    shift = {"text": 0, "image": 0, "audio": 1}
+
+    def embed(modality, values):
+        own = [cells[modality].index(value) for value in values]
+        return torch.eye(n)[[(i + shift[modality]) % n for i in own]]
+
+    directions = [rr.Direction("text", "image"), rr.Direction("audio", "image", emergent=True)]
+    good, bad = rr.report(embed, cells, directions, tmp_path / "out")
+    assert good.recall == {1: 100.0, 5: 100.0, 10: 100.0}
+    assert bad.recall[1] == 0.0  # the right picture is one of seven that score 0
+    assert good.chance[1] == pytest.approx(100 / n) and good.chance[10] == pytest.approx(100)
+    table = capsys.readouterr().out
+    assert table.strip() in (tmp_path / "out" / "report.md").read_text()
+    assert "text -> image " in table and "audio -> image (emergent)" in table and "100.0 (12.5)" in table
+    picture = Image.open(tmp_path / "out" / "report.png")
+    greens = (np.abs(np.asarray(picture.convert("RGB"), dtype=int) - (26, 150, 65)).max(axis=-1) < 12).sum()
+    assert greens > 100, "right answers have a green frame"
+    assert (tmp_path / "out" / "report.png").stat().st_size < 300_000
+
+
+def test_equal_cells_are_one_item_and_every_partner_is_right():
+    """Two pictures share a caption: the caption is one key, and either picture answers it."""
+    items = {"text": rr.collect_items(["a", "b", "a"]), "image": rr.collect_items(["0.png", "1.png", "2.png"])}
+    assert items["text"].values == ["a", "b"]
+    features = {"text": torch.eye(2), "image": torch.tensor([[0.1, 0.0], [0.0, 1.0], [1.0, 0.0]])}
+    for direction in (rr.Direction("text", "image"), rr.Direction("image", "text")):
+        assert rr.measure(features, items, direction).recall[1] == 100.0
+
+
+def test_a_collapsed_model_scores_nothing():
+    items = {m: rr.collect_items([str(i) for i in range(20)]) for m in ("text", "image")}
+    features = {m: torch.ones(20, 4) / 2 for m in items}
+    assert rr.measure(features, items, rr.Direction("text", "image")).recall == {1: 0.0, 5: 0.0, 10: 0.0}
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--columns", "text", "--directions", "text:image"], "MODALITY=COLUMN"),
+        (["--columns", "text=caption", "--directions", "text:image"], "no column is named for 'image'"),
+        (["--columns", "text=caption", "image=image"], "nothing to measure"),
+    ],
+)
+def test_command_line_messages(tmp_path, capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        rr.main(["model.pt", "test.tsv", "--out", str(tmp_path), *arguments])
+    assert message in capsys.readouterr().err
+
+
+def test_cells_of_a_manifest(tmp_path):
+    (tmp_path / "m.tsv").write_text("id\timage\tcaption\n1\tx/a.png\tA cat\n2\t/abs/b.png\tA dog\n")
+    cells = rr.read_cells(tmp_path / "m.tsv", {"text": "caption", "image": "image"}, files=["image"])
+    assert cells == {"text": ["A cat", "A dog"], "image": [str(tmp_path / "x/a.png"), "/abs/b.png"]}

@@ -1,0 +1,65 @@
+"""What the code imports is what setup.py asks for, and what setup.py asks for is pinned."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("criterions", "data", "examples", "metrics", "modalities", "models", "optim", "tasks", "user_module")
+DISTRIBUTION = {
+    "PIL": "pillow",
+    "fairseq": "ve-fairseq",
+    "fairseq_cli": "ve-fairseq",
+    "hydra": "hydra-core",
+    "yaml": "PyYAML",
+}
+OPTIONAL = {"apex"}  # NVIDIA's, built from source by those who want it
+
+
+def asked_for(*lists: str) -> set[str]:
+    """Names of the distributions in those lists of setup.py, lower-case."""
+    names = set()
+    for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())):
+        named = {node.arg: node.value} if isinstance(node, ast.keyword) else {}
+        if isinstance(node, ast.Dict):
+            named = {key.value: value for key, value in zip(node.keys, node.values, strict=True) if key is not None}
+        for name in named.keys() & set(lists):
+            requirements = ast.literal_eval(named[name])
+            names |= {re.match(r"[\w.-]+", requirement)[0].lower() for requirement in requirements}
+    return names
+
+
+def imported() -> set[tuple[str, str]]:
+    """(module, file) of every import of another project in the rooms."""
+    found = set()
+    for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            found |= {(name.split(".")[0], str(path.relative_to(ROOT))) for name in names}
+    return {(name, path) for name, path in found if name not in sys.stdlib_module_names}
+
+
+def test_imports_are_declared():
+    declared = asked_for("install_requires")
+    missing = {
+        (name, path)
+        for name, path in imported()
+        if name not in OPTIONAL | {"one_peace"} and DISTRIBUTION.get(name, name).lower() not in declared
+    }
+    assert not missing
+
+
+@pytest.mark.parametrize("name", sorted(asked_for("install_requires", "dev")))
+def test_requirement_is_pinned(name):
+    pins = (ROOT / "constraints.txt").read_text().lower()
+    assert re.search(rf"^{re.escape(name)}==", pins, re.MULTILINE)
+
+
+def test_rooms_import_each_other_by_the_one_name():
+    """``import models`` would register everything a second time."""
+    assert not {(name, path) for name, path in imported() if name in ROOMS}
