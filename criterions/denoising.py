@@ -41,5 +41,5 @@ def denoising_contrast(
 
 
 def _unit_norm(x: Tensor) -> Tensor:
-    """L2-normalised in float32, then back to the compute dtype."""
-    return F.normalize(x.float(), dim=-1).to(x)
+    """L2-normalised in float32 at least, then back to the compute dtype."""
+    return F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=-1).to(x)

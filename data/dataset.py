@@ -38,7 +38,7 @@ class ManifestDataset(FairseqDataset):
         manifest: its ``columns`` hold at least those named in ``columns``.
         columns: modality -> name of its column.
         readers: modality -> reader.
-        mask_plan: masked pass -> modality -> rule. Passes of one modality come before the joint ones that refer to them.
+        mask_plan: masked pass -> modality -> rule. Passes of one modality come before joint ones that refer to them.
         seed: of all randomness.
         train: shuffle, augment, replace corrupt samples; otherwise the order and every value are fixed.
         root: folder that relative media paths start from.
@@ -133,10 +133,13 @@ class ManifestDataset(FairseqDataset):
         """Samples -> batch; ``{}`` for none.
 
         Returns:
-            ``{"error": message}`` if any sample is one, else ``id`` int64[B] (row), ``nsentences`` B, ``ntokens`` (units
-            without padding), ``skipped`` (messages of replaced samples), ``item_keys`` {modality: int64[B]} (a hash
-            of the cell: equal content, equal key) and ``net_input`` {``inputs``: {modality: what its reader collates},
-            ``masks``: {pass, modalities joined by "+": {modality: {``mask_indices``, ``keep_ids``}}}}.
+            ``{"error": message}`` if any sample is one, else a dict of
+
+            - ``id``: int64[B], row of the manifest; ``nsentences``: B; ``ntokens``: units without padding
+            - ``skipped``: messages of the corrupt samples that were replaced
+            - ``item_keys``: {modality: int64[B]}, a hash of the cell (equal content, equal key)
+            - ``net_input``: {``inputs``: {modality: what its reader collates}, ``masks``: {names of the pass joined by
+              "+": {modality: {``mask_indices``, ``keep_ids``}}}}, see `collate_masks`
         """
         errors = [sample["error"] for sample in samples if "error" in sample]
         if errors:
@@ -174,7 +177,9 @@ class ManifestDataset(FairseqDataset):
         values: dict[str, Tensor] = {}
         for modality, column in self.columns.items():
             try:
-                values[modality] = self.readers[modality].load(row[column], self.root, generator if self.train else None)
+                values[modality] = self.readers[modality].load(
+                    row[column], self.root, generator if self.train else None
+                )
             except SampleError as error:
                 raise SampleError(f"column {column!r}: {error}") from error
         return {
@@ -184,7 +189,9 @@ class ManifestDataset(FairseqDataset):
             "masks": self._masks(values, generator),
         }
 
-    def _masks(self, values: Mapping[str, Tensor], generator: Generator) -> dict[tuple[str, ...], dict[str, BoolTensor]]:
+    def _masks(
+        self, values: Mapping[str, Tensor], generator: Generator
+    ) -> dict[tuple[str, ...], dict[str, BoolTensor]]:
         masks: dict[tuple[str, ...], dict[str, BoolTensor]] = {}
         for modalities, rules in self.mask_plan.items():
             masks[modalities] = {

@@ -4,7 +4,7 @@ from os import PathLike
 
 
 class SampleError(ValueError):
-    """One sample cannot be used. Raised by readers, who know the reason but not the row: the data set adds file and row."""
+    """One sample cannot be used. Raised by readers, who know the reason; the data set adds the file and the row."""
 
 
 class DataError(ValueError):

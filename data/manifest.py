@@ -73,7 +73,7 @@ class Manifest:
 
     def _open(self):
         try:
-            return open(self.path, "rb", buffering=0)
+            return self.path.open("rb", buffering=0)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise self._error(f"cannot open the manifest ({reason})", remedy="Check the path") from None
@@ -128,7 +128,9 @@ class Manifest:
 
 
 def find_shards(data_dir: str | os.PathLike, pattern: str) -> list[Path]:
-    """The manifests that ``pattern`` names: file names and globs (each sorted) joined by commas, relative to ``data_dir``.
+    """The manifests that ``pattern`` names: file names and globs, joined by commas, relative to ``data_dir``.
+
+    They come in the order of the list; the matches of one glob are sorted, and none comes twice.
 
     Raises:
         DataError: a name or glob that matches no file.
@@ -139,7 +141,8 @@ def find_shards(data_dir: str | os.PathLike, pattern: str) -> list[Path]:
         if (folder / part).is_file():
             found = [folder / part]
         else:
-            found = [folder / match for match in sorted(glob.glob(part, root_dir=folder)) if (folder / match).is_file()]
+            matches = sorted(glob.glob(part, root_dir=folder))  # noqa: PTH207 (Path.glob takes no absolute pattern)
+            found = [folder / match for match in matches if (folder / match).is_file()]
         if not found:
             there = sorted(path.name for path in folder.glob("*.tsv")) if folder.is_dir() else []
             raise DataError(

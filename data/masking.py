@@ -50,7 +50,7 @@ def whole_word_mask(is_word_start: BoolTensor, ratio: float, generator: Generato
 
 
 def outside_previous_mask(previous: BoolTensor, ratio: float, generator: Generator | None = None) -> BoolTensor:
-    """``int(N * ratio)`` single units, drawn among those that ``previous`` (bool[N]) does not mask (all of them if too few)."""
+    """``int(N * ratio)`` units out of those that ``previous`` (bool[N]) does not mask, or all of these if fewer."""
     free = (~previous).nonzero().view(-1)
     mask = torch.zeros_like(previous)
     mask[free[torch.randperm(len(free), generator=generator)[: int(len(previous) * ratio)]]] = True

@@ -1,6 +1,6 @@
 """Train a text vocabulary from manifests: a folder that ``--bpe-dir`` takes (sentencepiece.model and dict.txt).
 
-    python -m one_peace.data.train_tokenizer train.tsv --column caption --out bpe --vocab-size 8000
+python -m one_peace.data.train_tokenizer train.tsv --column caption --out bpe --vocab-size 8000
 """
 
 import argparse
@@ -49,6 +49,8 @@ def train_tokenizer(texts: Sequence[str], out: Path, vocab_size: int, threads: i
     """
     if not texts:
         raise ValueError("there is no text to train on: every cell of the column is empty")
+    if vocab_size < 1:
+        raise ValueError(f"vocabulary size {vocab_size} is below 1")
     model = _train(texts, vocab_size, threads)
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     pieces = [
@@ -83,7 +85,7 @@ def _train(texts: Sequence[str], vocab_size: int, threads: int) -> bytes:
                 character_coverage=coverage,
                 max_sentence_length=_MAX_SENTENCE_BYTES,
                 num_threads=threads,
-                # fairseq has its own ids for the four specials; naming them here keeps text from spelling one
+                # fairseq has its own ids for the four specials: reserved here, so that no text can spell one
                 unk_id=0,
                 bos_id=1,
                 eos_id=2,
@@ -95,7 +97,9 @@ def _train(texts: Sequence[str], vocab_size: int, threads: int) -> bytes:
             highest = re.search(r"set it to a value <= (\d+)", str(error))
             if highest is None or int(highest[1]) >= vocab_size:
                 raise ValueError(_reason(str(error), vocab_size)) from None
-            print(f"the texts hold {highest[1]} pieces only: vocabulary size {vocab_size} lowered to it", file=sys.stderr)
+            print(
+                f"the texts hold {highest[1]} pieces only: vocabulary size {vocab_size} lowered to it", file=sys.stderr
+            )
             vocab_size = int(highest[1])
 
 
@@ -115,7 +119,9 @@ def _write(path: Path, content: bytes) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m one_peace.data.train_tokenizer", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m one_peace.data.train_tokenizer",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("manifests", nargs="+", type=Path, metavar="MANIFEST", help="TSV files with a header")
     parser.add_argument("--column", default="caption", help="name of the text column (default: %(default)s)")

@@ -12,9 +12,9 @@ import soundfile
 from PIL import Image
 
 matplotlib.use("Agg")  # no display needed
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib import mlab  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
+import matplotlib.pyplot as plt
+from matplotlib import mlab
+from matplotlib.axes import Axes
 
 RIGHT, WRONG = "#1a9641", "#bbbbbb"
 DPI = 96

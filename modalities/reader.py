@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from types import UnionType
+from typing import Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
 
 from torch import BoolTensor, Generator, Tensor
 
@@ -31,13 +32,18 @@ class ReaderConfig:
     """
 
     def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
         for spec in fields(self):
-            value = getattr(self, spec.name)
-            if spec.type is float and type(value) is int:
+            value, hint = getattr(self, spec.name), hints[spec.name]
+            accepted = get_args(hint) if get_origin(hint) in (Union, UnionType) else (get_origin(hint) or hint,)
+            if float in accepted and type(value) is int:
                 value = float(value)
                 setattr(self, spec.name, value)
-            if type(value) is not spec.type:
-                raise ValueError(f"{spec.name}={value!r}: must be of type {spec.type.__name__}")
+            if type(value) not in accepted:  # not isinstance: True is no number of pixels
+                names = " or ".join(kind.__name__ for kind in accepted)
+                raise ValueError(f"{spec.name}={value!r}: must be of type {names}")
+            if value is None:
+                continue
             low, high = spec.metadata.get("low"), spec.metadata.get("high")
             # written so that NaN fails too
             if (low is not None and not value >= low) or (high is not None and not value <= high):
@@ -72,7 +78,9 @@ class Reader(ABC):
         values = {key: flat[key] for key in known if flat.get(key) is not None} | dict(nested or {})
         missing = [key for key, spec in known.items() if spec.default is MISSING and not values.get(key)]
         if missing:
-            raise ValueError(f"{cls.__name__} needs --{missing[0].replace('_', '-')}: {known[missing[0]].metadata['help']}")
+            raise ValueError(
+                f"{cls.__name__} needs --{missing[0].replace('_', '-')}: {known[missing[0]].metadata['help']}"
+            )
         return cls(cls.Config(**values))
 
     @abstractmethod
@@ -123,7 +131,11 @@ class Reader(ABC):
             )
 
     def collate(self, values: Sequence[Tensor]) -> dict[str, Tensor]:
-        """``{"values": B x ... (padded with pad_value), "padding_mask": bool[B, 1 + L], True = padding, CLS first}``."""
+        """Stack B values.
+
+        Returns:
+            ``{"values": B x ..., padded with pad_value, "padding_mask": bool[B, 1 + L], True = padding, CLS first}``.
+        """
         return {
             "values": pad_stack(values, self.pad_value),
             "padding_mask": padding_mask([self.num_units(value) for value in values]),
@@ -155,5 +167,7 @@ def media_path(cell: str, root: Path) -> Path:
 def require_previous(strategy: str, previous: BoolTensor | None) -> BoolTensor:
     """``previous``, or a ValueError that names the strategy that cannot do without it."""
     if previous is None:
-        raise ValueError(f"mask strategy {strategy!r} refers to the pass of this modality alone, which masks nothing here")
+        raise ValueError(
+            f"mask strategy {strategy!r} refers to the pass of this modality alone, which masks nothing here"
+        )
     return previous

@@ -27,7 +27,7 @@ class FusionModel(nn.Module):
         self.heads = config.attention_heads
         self.checkpoint_activations = config.checkpoint_activations
         self.release_padding = release_padding
-        rates = torch.linspace(0, config.drop_path_rate, config.layers).tolist()
+        rates = [config.drop_path_rate * i / max(config.layers - 1, 1) for i in range(config.layers)]
         self.layers = nn.ModuleList(EncoderLayer(config, modalities, rate) for rate in rates)
         for name in modalities:
             self.add_module(f"{name}_layer_norm", nn.LayerNorm(config.embed_dim, eps=LAYER_NORM_EPS))

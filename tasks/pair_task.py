@@ -23,6 +23,8 @@ from one_peace.models.config import parse_group
 from one_peace.models.flags import add_group_flags
 from one_peace.optim import announce_epoch_batches, tag_parameters
 
+from .recovery import repair_last_checkpoint
+
 logger = logging.getLogger(__name__)
 
 METRIC_NAMES = {"text": "txt", "image": "img"}  # the release's prefixes; any other modality goes by its own name
@@ -56,6 +58,7 @@ class PairTaskConfig(FairseqDataclass):
     # fairseq reads this one: persistent workers would never hear of a new epoch
     persistent_workers: bool = field(default=False, metadata={"help": "keep at False"})
     seed: int = II("common.seed")
+    save_dir: str = II("checkpoint.save_dir")
 
 
 class PairTask(FairseqTask):
@@ -100,6 +103,8 @@ class PairTask(FairseqTask):
         return {name: reader.adapter_settings() for name, reader in self.readers.items()}
 
     def build_model(self, cfg, from_checkpoint: bool = False):
+        if not from_checkpoint:
+            repair_last_checkpoint(Path(self.cfg.save_dir))
         model = super().build_model(cfg, from_checkpoint)
         tag_parameters(model.named_parameters())
         return model

@@ -1,4 +1,4 @@
-"""Where the recorded numbers lie: the folder that ONE_PEACE_GOLDEN names, else ``../shared/golden/public`` beside the checkout."""
+"""Where the recorded numbers lie: in the folder ONE_PEACE_GOLDEN, else in ``../shared/golden/public``."""
 
 import os
 from pathlib import Path

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import torch
 
-from . import parity_models, parity_optim, parity_processing
+from . import parity_maths, parity_models, parity_optim, parity_processing
 
 
 def cases(folder: Path) -> Iterator[tuple[str, float, float]]:
     """(name, worst error, tolerance) of every case found in ``folder``."""
     yield from parity_models.cases(folder)
+    yield from parity_maths.cases(folder)
     yield from parity_optim.cases(folder)
     if (folder / "processing").is_dir():
         yield from parity_processing.cases(folder / "processing")

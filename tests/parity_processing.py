@@ -106,7 +106,11 @@ def _span_masks(folder: Path) -> Iterator[Case]:
 
 
 def _whole_word_masks(folder: Path) -> Iterator[Case]:
-    starts = _pt(folder / "word_start.pt")["tiny_dict_is_word_start"].bool() if (folder / "word_start.pt").is_file() else None
+    starts = (
+        _pt(folder / "word_start.pt")["tiny_dict_is_word_start"].bool()
+        if (folder / "word_start.pt").is_file()
+        else None
+    )
     for number, row in enumerate(_json(folder / "whole_word_mask.json")["rows"]):
         is_start = torch.tensor(row["is_word_start"]).bool()
         generator = torch.Generator().manual_seed(row["seed"])
@@ -194,19 +198,16 @@ def _full_dictionary(facts: dict[str, Any], encode: Callable[[str], str]) -> str
 
 def _word_start(folder: Path) -> Iterator[Case]:
     data, gpt2 = _pt(folder / "word_start.pt"), gpt2_files()
-    if gpt2 is None:
+    if gpt2 is None or not (folder / "tiny_dict.txt").is_file():
         return
     with tempfile.TemporaryDirectory() as tmp:
-        if (folder / "tiny_dict.txt").is_file():
-            tiny = _bpe_folder(Path(tmp), (folder / "tiny_dict.txt").read_text(encoding="utf-8"), gpt2)
-            expected = data["tiny_dict_is_word_start"].bool()
-            yield "tiny_dict", _difference(tiny.is_word_start, expected), EXACT
+        tiny = _bpe_folder(Path(tmp), (folder / "tiny_dict.txt").read_text(encoding="utf-8"), gpt2)
+        yield "tiny_dict", _difference(tiny.is_word_start, data["tiny_dict_is_word_start"].bool()), EXACT
         if (folder / "text.json").is_file():
-            # ids of made-up symbols say nothing: compare those whose symbol the text rows tell
-            facts = _json(folder / "text.json")
-            dictionary = _full_dictionary(facts, tiny._bpe.encode)
+            # made-up symbols say nothing: compare the ids whose symbol the rows tell
+            dictionary = _full_dictionary(_json(folder / "text.json"), tiny._bpe.encode)
             full = _bpe_folder(Path(tmp), dictionary, gpt2)
-            known = torch.tensor([not full.dictionary[i].startswith("madeup") for i in range(len(full.dictionary))])
+            known = torch.tensor([not symbol.startswith("madeup") for symbol in full.dictionary.symbols])
             expected = data["full_dict_is_word_start"].bool()
             yield "full_dict_known_symbols", _difference(full.is_word_start[known], expected[known]), EXACT
 
@@ -232,7 +233,9 @@ def _pair_masks(folder: Path) -> Iterator[Case]:
             # whole words differ in length: count the words, and see that a word is masked as one
             unit = is_start if name == "text" else torch.ones_like(allowed)
             wrong = _wrong(int((mask & unit).sum()), int((drawn & unit).sum()))
-            wrong += _wrong(bool((mask & ~allowed).any()), False) + _wrong(bool(masks[name][len(allowed) :].any()), False)
+            wrong += _wrong(bool((mask & ~allowed).any()), False) + _wrong(
+                bool(masks[name][len(allowed) :].any()), False
+            )
             if name == "text":
                 word = is_start.long().cumsum(0)
                 wrong += _wrong(bool((mask[1:] != mask[:-1])[word[1:] == word[:-1]].any()), False)

@@ -1,4 +1,4 @@
-"""Sounds: any file that soundfile opens -> a normalised mono waveform at 16 kHz (SPEC 3), and span masks over frames."""
+"""Sounds: any file that soundfile opens -> a normalised mono waveform at 16 kHz; span masks over frames (SPEC 3)."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -67,10 +67,9 @@ class AudioReader(Reader):
         if rate != SAMPLE_RATE:
             ratio = Fraction(rate, SAMPLE_RATE).limit_denominator(_MAX_RATIO_TERM)
             wav = resample(wav, ratio.numerator, ratio.denominator)
-        wav = postprocess(wav, self.config.max_duration)
-        if not wav.isfinite().all():
-            raise SampleError(f"sound {str(path)!r} holds samples that are NaN, infinite or beyond float32's range")
-        return wav
+        if not wav.square().sum().isfinite():  # normalising would turn the clip into NaN or into silence
+            raise SampleError(f"sound {str(path)!r} holds samples that are NaN, infinite or absurdly loud")
+        return postprocess(wav, self.config.max_duration)
 
     def num_units(self, value: Tensor) -> int:
         """Frames that the adapter's convolutions make of the waveform."""

@@ -26,7 +26,7 @@ _MAX_CHARS_PER_TOKEN = 64
 
 
 def clean_text(text: str) -> str:
-    """The release's normalisation of a caption: lower case, no leading punctuation, runs of white space made one space."""
+    """The release's normalisation of a caption: lower case, no leading punctuation, one space a run of white space."""
     text = text.lower().lstrip(",.!?*#:;~").replace("\t", " ")
     return re.sub(r"\s{2,}", " ", text).rstrip("\n").strip(" ")
 

@@ -9,8 +9,13 @@ from torch import Tensor, nn
 LAYER_NORM_EPS = 1e-5
 
 
+def at_least_float32(x: Tensor) -> torch.dtype:
+    """float32 for half precisions, the tensor's own dtype otherwise."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
 class SelfAttention(nn.Module):
-    """Queries, values and the output have biases, keys have none; softmax in float32.
+    """Queries, values and the output have biases, keys have none; softmax in float32 at least.
 
     Args:
         dim: D.
@@ -41,7 +46,7 @@ class SelfAttention(nn.Module):
         logits_BHLL = q_BHLK @ k_BHLK.transpose(-1, -2)
         if bias_BHLL is not None:
             logits_BHLL = logits_BHLL + bias_BHLL
-        weights_BHLL = logits_BHLL.softmax(dim=-1, dtype=torch.float32).to(v_BHLK)
+        weights_BHLL = logits_BHLL.softmax(dim=-1, dtype=at_least_float32(logits_BHLL)).to(v_BHLK)
         out_BHLK = self.dropout(weights_BHLL) @ v_BHLK
         if self.c_attn is not None:
             out_BHLK = out_BHLK * self.c_attn[:, None, None]

@@ -1,24 +1,24 @@
-"""What the documentation tells a reader to type is typed here, in order, in a fresh checkout with a small data set.
+"""What the documentation tells a reader to type is typed here, in order, in a fresh checkout with small data sets.
 
 A fenced block says in its info string whether it is run: ``bash test``, ``python test``, or ``bash no-test: reason``
-for what needs GPUs or hours; those must still parse. ``file=PATH`` is a part of that file. Long runs are
-shortened as `SHORTER` says.
+for what needs GPUs or hours; those must still parse. ``file=PATH`` is a part of that file. Long runs are shortened as
+`SHORTER` says.
 """
 
+import functools
 import os
 import re
-import shutil
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from PIL import Image
+import torch
 
-from tests.docs.small_data import write_pictures, write_sensors, write_sounds
+from tests.checkout import ROOT, copy_checkout, run
+from tests.small_data import train_vocabulary, write_pictures, write_sensors, write_sounds
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
     path.relative_to(ROOT)
     for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md", "run_scripts/**/*.md")
@@ -43,31 +43,37 @@ def blocks(document: Path) -> list[Block]:
     return [Block(*found) for found in FENCE.findall((ROOT / document).read_text(encoding="utf-8"))]
 
 
-def shell(command: list[str], folder: Path) -> None:
-    tools = Path(sys.executable).parent
-    environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    assert done.returncode == 0, f"{command[-1]}\n{done.stdout.decode()[-6000:]}"
+def shell(*command: str, cwd: Path) -> str:
+    """What a command prints where the tests' environment is activated."""
+    return run(*command, cwd=cwd, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
-def shortened(code: str) -> str:
-    for written, run in SHORTER.items():
-        code = code.replace(written, run)
-    return code
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory) -> Callable[[Path], Path]:
+    """Document -> the checkout after everything in it was typed."""
 
+    @functools.cache
+    def follow(document: Path) -> Path:
+        checkout = copy_checkout(tmp_path_factory.mktemp(document.stem) / "checkout")
+        write_pictures(checkout / "my_data")
+        write_sounds(checkout / "my_sounds")
+        write_sensors(checkout / "my_sensors")
+        if document != Path("README.md"):  # the others go on where the README has a vocabulary
+            train_vocabulary(checkout / "my_data/bpe")
+        for language, mark, code in blocks(document):
+            for written, shorter in SHORTER.items():
+                code = code.replace(written, shorter)
+            if mark == "test":
+                command = {"bash": ("bash", "-euo", "pipefail", "-c"), "python": (sys.executable, "-c")}[language]
+                shell(*command, code, cwd=checkout)
+            elif mark.startswith("file="):
+                path = checkout / mark.removeprefix("file=")
+                path.parent.mkdir(exist_ok=True)
+                with path.open("a") as file:
+                    file.write(code)
+        return checkout
 
-@pytest.fixture
-def checkout(tmp_path) -> Path:
-    """The repository beside a reader's own pictures and sounds."""
-    unwanted = shutil.ignore_patterns(".venv", ".git", "outputs", "build", "__pycache__", ".*_cache", ".hypothesis")
-    folder = tmp_path / "checkout"
-    shutil.copytree(ROOT, folder, ignore=unwanted)
-    write_pictures(folder / "my_data")
-    write_sounds(folder / "my_sounds")
-    write_sensors(folder / "my_sensors")
-    return folder
+    return follow
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
@@ -75,22 +81,30 @@ def test_blocks_are_marked_and_parse(document, tmp_path):
     for language, mark, code in blocks(document):
         if language == "bash":
             assert mark == "test" or re.fullmatch(r"no-test: .+", mark), f"bash {mark!r} before {code[:60]!r}"
-            shell(["bash", "-n", "-c", code], tmp_path)
+            shell("bash", "-n", "-c", code, cwd=tmp_path)
         elif language == "python":
             compile(code, str(document), "exec")
 
 
 @pytest.mark.parametrize("document", [d for d in DOCUMENTS if any(b.mark == "test" for b in blocks(d))], ids=str)
-def test_commands_run(document, checkout):
-    for language, mark, code in blocks(document):
-        if mark == "test":
-            command = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}[language]
-            shell([*command, shortened(code)], checkout)
-        elif mark.startswith("file="):
-            path = checkout / mark.removeprefix("file=")
-            path.parent.mkdir(exist_ok=True)
-            with path.open("a") as file:
-                file.write(shortened(code))
+def test_commands_run(document, followed):
+    followed(document)
+
+
+def test_hydra_repeats_the_run_of_the_flags(followed):
+    outputs = followed(Path("README.md")) / "outputs"
+    flags, hydra = (torch.load(outputs / run / "checkpoint_last.pt")["model"] for run in ("stage1", "stage1_hydra"))
+    assert flags.keys() == hydra.keys()
+    assert all(torch.equal(flags[key], hydra[key]) for key in flags)
+
+
+def test_stage_2_leaves_the_words_alone(followed):
+    outputs = followed(Path("README.md")) / "outputs"
+    before, after = (torch.load(outputs / f"{run}/checkpoint_best.pt")["model"] for run in ("stage1", "stage2"))
+    frozen = [
+        key for key in before.keys() & after.keys() if key.startswith("encoder_wrapper") or key == "text_proj.weight"
+    ]
+    assert frozen and all(torch.equal(before[key], after[key]) for key in frozen)
 
 
 def test_every_shortening_is_used():
@@ -104,9 +118,3 @@ def test_links_lead_somewhere(document):
     targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
     missing = [t for t in targets if t and "://" not in t and not (ROOT / document).parent.joinpath(t).exists()]
     assert missing == []
-
-
-def test_small_data_is_what_the_readme_describes(checkout):
-    header = (checkout / "my_data/train.tsv").read_text().splitlines()[0]
-    assert any(block.code.startswith(header) for block in blocks(Path("README.md")))
-    assert Image.open(checkout / "my_data/images/0001.jpg").size > (16, 16)

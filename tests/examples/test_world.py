@@ -16,11 +16,11 @@ from one_peace.examples.world.sound import PITCH, RATE, SAMPLES, play
 
 # The captions' vocabulary once more, written down independently of the grammar.
 SHAPE_OF = {
-    **{w: "circle" for w in ("circle", "circles", "disc", "discs")},
-    **{w: "square" for w in ("square", "squares", "box", "boxes")},
-    **{w: "triangle" for w in ("triangle", "triangles")},
-    **{w: "star" for w in ("star", "stars")},
-    **{w: "cross" for w in ("cross", "crosses", "plus")},
+    **dict.fromkeys(("circle", "circles", "disc", "discs"), "circle"),
+    **dict.fromkeys(("square", "squares", "box", "boxes"), "square"),
+    **dict.fromkeys(("triangle", "triangles"), "triangle"),
+    **dict.fromkeys(("star", "stars"), "star"),
+    **dict.fromkeys(("cross", "crosses", "plus"), "cross"),
 }
 SIZE_OF = dict.fromkeys(("small", "little", "tiny"), "small") | dict.fromkeys(("large", "big", "huge"), "large")
 COUNT_OF = {"single": 1, "one": 1, "pair": 2, "two": 2, "trio": 3, "three": 3}

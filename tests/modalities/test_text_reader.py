@@ -59,7 +59,9 @@ def test_unknown_characters_and_spelled_specials_are_unknown_never_special(reade
         assert (ids[:-1] >= reader.dictionary.unk()).all()
 
 
-@given(st.lists(st.sampled_from(TEXTS[0].split() + TEXTS[1].split()), max_size=10), st.floats(0, 0.99), st.integers(0, 99))
+@given(
+    st.lists(st.sampled_from(TEXTS[0].split() + TEXTS[1].split()), max_size=10), st.floats(0, 0.99), st.integers(0, 99)
+)
 def test_eos_is_never_masked_and_words_are_whole(reader, words, ratio, seed):
     ids = reader.load(" ".join(words), Path())
     draws = torch.Generator().manual_seed(seed)

@@ -143,7 +143,7 @@ def test_a_checkpoint_with_other_groups_is_refused() -> None:
 
 @pytest.mark.parametrize("memory_efficient", [False, True])
 def test_bf16_wrappers_keep_the_groups(memory_efficient: bool) -> None:
-    """The rates and decays of fairseq's mixed precision are those of float32, and so is the result, in bf16 precision."""
+    """Rates and decays under fairseq's mixed precision are those of float32; so are the results, in bf16 precision."""
     cfg = OmegaConf.structured(FairseqConfig)
     cfg.common.bf16 = True
     cfg.optimization.lr = OPTIONS["lr"]

@@ -54,6 +54,11 @@ def test_imports_are_declared():
     assert not missing
 
 
+def test_nothing_is_declared_in_vain():
+    used = {DISTRIBUTION.get(name, name).lower() for name, _ in imported()}
+    assert asked_for("install_requires") <= used
+
+
 @pytest.mark.parametrize("name", sorted(asked_for("install_requires", "dev")))
 def test_requirement_is_pinned(name):
     pins = (ROOT / "constraints.txt").read_text().lower()

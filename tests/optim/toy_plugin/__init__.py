@@ -1,7 +1,7 @@
 """A tiny fairseq task, model and criterion around this repository's optimizer and schedule, for real training runs.
 
 Environment: ``TOY_LOG`` names a file to which each forward pass appends its learning rates and loss as a JSON line;
-``TOY_KILL_AT`` is the update during which the process kills itself.
+at the update ``TOY_STOP_AT`` the process writes ``TOY_LOG.stopped`` and waits to be killed.
 """
 
 import json
@@ -140,8 +140,9 @@ class ToyTask(FairseqTask):
     target_dictionary = source_dictionary
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
-        if os.environ.get("TOY_KILL_AT") == str(update_num):
-            os.kill(os.getpid(), signal.SIGKILL)
+        if os.environ.get("TOY_STOP_AT") == str(update_num):
+            Path(os.environ["TOY_LOG"] + ".stopped").touch()
+            signal.pause()
         result = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
         lrs = {f"{group['lr_scale']:.3f}": group["lr"] for group in optimizer.param_groups}
         with Path(os.environ["TOY_LOG"]).open("a") as log:

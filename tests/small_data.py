@@ -6,8 +6,15 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from one_peace.data.train_tokenizer import train_tokenizer
+
 COLOURS = ("red", "green", "blue", "yellow")
 SIZES = ("small", "large", "tall")
+
+
+def train_vocabulary(folder: Path) -> None:
+    """A ``--bpe-dir`` for the captions."""
+    train_tokenizer(_captions(), folder, vocab_size=60)
 
 
 def _captions() -> list[str]:

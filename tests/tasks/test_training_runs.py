@@ -1,0 +1,255 @@
+"""Real ``fairseq-train`` and ``fairseq-validate`` processes: resume, ranks, bad data, a modality of the user's own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from one_peace.data.train_tokenizer import main as train_tokenizer
+from tests.small_data import write_pictures, write_sounds
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = "{layers: 1, embed_dim: 32, ffn_embed_dim: 32, attention_heads: 2, drop_path_rate: 0.2}"
+TINY_DECODER = "{layers: 1, embed_dim: 16, ffn_embed_dim: 16, attention_heads: 2}"
+
+
+def command(tool: str, data: Path, task: str, user_dir: Path = ROOT / "user_module", **options) -> list[str]:
+    flags = {
+        "user_dir": user_dir,
+        "task": task,
+        "bpe_dir": data.parent / "bpe",
+        "batch_size": 4,
+        "num_workers": 1,
+        "log_format": "json",
+        "log_interval": 1,
+        **options,
+    }
+    words = [word for key, value in flags.items() for word in _flag(key, value)]
+    return [sys.executable, "-m", f"fairseq_cli.{tool}", str(data), "--cpu", *words]
+
+
+def train_flags(save_dir: Path, task: str, **options) -> dict:
+    return {
+        "arch": "one_peace_pretrain_tiny",
+        "encoder": SMALL,
+        "decoder": TINY_DECODER,
+        "criterion": f"{task}_loss",
+        "optimizer": "adjust_adam",
+        "lr": 1e-3,
+        "lr_scheduler": "adjust_cosine",
+        "warmup_ratio": 0.2,
+        "max_epoch": 2,
+        "best_checkpoint_metric": "r_mean",
+        "maximize_best_checkpoint_metric": True,
+        "save_dir": save_dir,
+        **options,
+    }
+
+
+def _flag(key: str, value) -> list[str]:
+    flag = f"--{key.replace('_', '-')}"
+    return [] if value is False else [flag] if value is True else [flag, str(value)]
+
+
+def start(words: list[str], **kwargs) -> subprocess.Popen:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
+
+
+def run(words: list[str], ok: bool = True) -> str:
+    process = start(words)
+    output = process.communicate(timeout=240)[0]
+    assert (process.returncode == 0) == ok, output[-6000:]
+    return output
+
+
+def logged(output: str, kind: str) -> list[dict]:
+    """The json lines fairseq logs under ``kind`` (train_inner, train, valid)."""
+    lines = re.findall(rf"\| {kind} \| (\{{.*\}})", output)
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    write_pictures(folder / "data")
+    assert train_tokenizer([str(folder / "data" / "train.tsv"), "--out", str(folder / "bpe"), "--vocab-size", "60"]) == 0
+    return folder / "data"
+
+
+@pytest.fixture(scope="module")
+def stage1(pictures) -> tuple[Path, str]:
+    """An uninterrupted run, and what it printed."""
+    save_dir = pictures.parent / "stage1"
+    options = train_flags(save_dir, "image_text_pretrain", patch_image_size=32, save_interval_updates=1)
+    return save_dir, run(command("train", pictures, "image_text_pretrain", **options))
+
+
+def test_training_reports_every_loss_and_recall(stage1) -> None:
+    save_dir, output = stage1
+    steps, valid = logged(output, "train_inner"), logged(output, "valid")
+    assert [step["num_updates"] for step in steps] == [str(i) for i in range(1, 7)]
+    for name in ("loss", "itc_loss", "dcl_text_loss", "dcl_image_loss", "dcl_vl_text_loss", "dcl_vl_image_loss"):
+        assert all(float(step[name]) > 0 for step in steps), name
+    assert {f"valid_{d}_r{k}" for d in ("txt", "img") for k in (1, 5, 10)} <= valid[-1].keys()
+    assert (save_dir / "checkpoint_best.pt").is_file()
+
+
+def test_resume_after_sigkill_gives_the_same_run(pictures, stage1, tmp_path) -> None:
+    options = train_flags(tmp_path / "run", "image_text_pretrain", patch_image_size=32, save_interval_updates=1)
+    words = command("train", pictures, "image_text_pretrain", **options)
+    process = start(words, start_new_session=True)
+    while not (tmp_path / "run" / "checkpoint_1_2.pt").is_file():
+        assert process.poll() is None, process.communicate()[0][-4000:]
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    output = run(words)
+    updates = [int(step["num_updates"]) for step in logged(output, "train_inner")]
+    assert updates and updates[0] > 2, "the run started anew"
+    ours, reference = (torch.load(d / "checkpoint_last.pt", weights_only=True) for d in (tmp_path / "run", stage1[0]))
+    for key, value in reference["model"].items():
+        assert torch.equal(value, ours["model"][key]), key
+    assert ours["optimizer_history"][-1]["num_updates"] == 6
+
+
+def test_a_truncated_last_checkpoint_does_not_stop_a_resume(pictures, tmp_path) -> None:
+    options = train_flags(tmp_path / "run", "image_text_pretrain", patch_image_size=32, max_epoch=1)
+    run(command("train", pictures, "image_text_pretrain", **options))
+    last = tmp_path / "run" / "checkpoint_last.pt"
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    output = run(command("train", pictures, "image_text_pretrain", **{**options, "max_epoch": 2}))
+    assert "is truncated; resuming from checkpoint" in output
+    assert int(logged(output, "train_inner")[0]["num_updates"]) == 4
+
+
+def test_validation_gives_the_same_recall_on_one_and_on_two_ranks(pictures, stage1) -> None:
+    checkpoint = stage1[0] / "checkpoint_last.pt"
+    options = {"path": checkpoint, "patch_image_size": 32, "valid_subset": "valid", "batch_size": 4}
+    single = logged(run(command("validate", pictures, "image_text_pretrain", **options)), "valid")[0]
+    trained = logged(stage1[1], "valid")[-1]
+    names = [key for key in single if re.search(r"_r(\d+|_mean)$|valid_r_mean$", key) and "best" not in key]
+    assert len(names) == 9
+    for name in names:
+        assert single[name] == trained[name], name
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    ranks = [
+        start(
+            command(
+                "validate",
+                pictures,
+                "image_text_pretrain",
+                **options,
+                distributed_init_method=f"tcp://localhost:{port}",
+                distributed_no_spawn=True,
+                distributed_world_size=2,
+                distributed_rank=rank,
+                distributed_backend="gloo",
+            )
+        )
+        for rank in range(2)
+    ]
+    outputs = [process.communicate(timeout=240)[0] for process in ranks]
+    double = logged("".join(outputs), "valid")[0]
+    assert {name: double[name] for name in names} == {name: single[name] for name in names}
+
+
+def test_stage_two_leaves_the_shared_parts_untouched(pictures, stage1, tmp_path) -> None:
+    write_sounds(tmp_path / "sounds")
+    options = train_flags(
+        tmp_path / "stage2",
+        "audio_text_pretrain",
+        bpe_dir=pictures.parent / "bpe",
+        stage2_pretrain=True,
+        reset_logit_scale=True,
+        finetune_from_model=stage1[0] / "checkpoint_last.pt",
+        max_epoch=1,
+    )
+    output = run(command("train", tmp_path / "sounds", "audio_text_pretrain", **options))
+    assert all(float(step["dcl_al_audio_loss"]) > 0 for step in logged(output, "train_inner"))
+    before = torch.load(stage1[0] / "checkpoint_last.pt", weights_only=True)["model"]
+    after = torch.load(tmp_path / "stage2" / "checkpoint_last.pt", weights_only=True)["model"]
+    shared = [key for key in before if key.startswith(("encoder_wrapper", "text_proj")) and "image" not in key]
+    assert shared and all(torch.equal(before[key], after[key]) for key in shared)
+    assert not torch.equal(before["text_mask_head.weight"], after["text_mask_head.weight"])
+
+
+def test_corrupt_samples_are_replaced_counted_and_reported(pictures, tmp_path) -> None:
+    data = tmp_path / "data"
+    write_pictures(data)
+    (data / "images" / "0003.jpg").write_bytes(b"no picture")
+    (data / "images" / "0008.jpg").unlink()
+    (data / "valid.tsv").write_text("image_id\timage\tcaption\n1\timages/0001.jpg\ta red square\n")
+    options = train_flags(tmp_path / "run", "image_text_pretrain", bpe_dir=pictures.parent / "bpe", patch_image_size=32)
+    output = run(command("train", data, "image_text_pretrain", **{**options, "max_epoch": 1}))
+    assert float(logged(output, "train")[0]["train_skipped"]) >= 2
+    for place in ("row 3", "row 8", "train.tsv", "corrupt samples were replaced"):
+        assert place in output, place
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"valid": "image_id\timage\tcaption\n1\timages/none.jpg\tx\n"}, "none.jpg"),
+        ({"train": "image_id\tpicture\tcaption\n1\timages/0001.jpg\tx\n"}, "no column 'image'"),
+        ({"train": "image_id\timage\tcaption\n1\tx\n"}, "the line has 2 cells, the header 3"),
+        ({"flags": {"text_mask_ratio": 1.5}}, "mask ratio 1.5"),
+        ({"flags": {"bpe_dir": "/nowhere"}}, "/nowhere"),
+        ({"flags": {"encoder": "{layer: 2}"}}, "did you mean layers?"),
+        ({"flags": {"encoder": "{txt_adapter: {}}"}}, "unknown modality 'txt'"),
+        ({"flags": {"readers": "{audio: {max_duration: 3}}"}}, "readers: audio is none of this task's modalities"),
+    ],
+)
+def test_bad_input_gives_one_clear_message(pictures, tmp_path, change, message) -> None:
+    data = tmp_path / "data"
+    write_pictures(data)
+    for split in ("train", "valid"):
+        if split in change:
+            (data / f"{split}.tsv").write_text(change[split])
+    options = train_flags(tmp_path / "run", "image_text_pretrain", patch_image_size=32, bpe_dir=pictures.parent / "bpe")
+    output = run(command("train", data, "image_text_pretrain", **{**options, **change.get("flags", {})}), ok=False)
+    assert message in output.strip().splitlines()[-1]
+
+
+def test_a_modality_of_the_users_own_trains_with_text(pictures, tmp_path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = [f"{i}\tcurve number {i}\t{' '.join(str((i * k) % 7) for k in range(8 + i))}" for i in range(1, 9)]
+    for split in ("train", "valid"):
+        (data / f"{split}.tsv").write_text("\n".join(["id\tcaption\tcurve", *rows]) + "\n")
+    options = train_flags(
+        tmp_path / "run",
+        "pretrain",
+        user_dir=Path(__file__).parent / "toy_modality",
+        bpe_dir=pictures.parent / "bpe",
+        modalities="text,curve",
+        selected_cols="id,caption,curve",
+        mask_ratio="{text: 0.3, curve: 0.5, joint: {text: 0.4}}",
+        dcl_alphas="{text: 0.5}",
+        readers="{curve: {max_units: 6}}",
+        encoder="{layers: 1, embed_dim: 32, ffn_embed_dim: 32, attention_heads: 2, curve_adapter: {max_positions: 9}}",
+    )
+    output = run(command("train", data, "pretrain", **options))
+    steps = logged(output, "train_inner")
+    for name in ("ctc_loss", "dcl_text_loss", "dcl_curve_loss", "dcl_joint_text_loss", "dcl_joint_curve_loss"):
+        assert all(float(step[name]) > 0 for step in steps), name
+    assert "valid_curve_r1" in logged(output, "valid")[-1]
+    state = torch.load(tmp_path / "run" / "checkpoint_last.pt", weights_only=True)["model"]
+    assert "encoder_wrapper.fusion_model.layers.0.curve_ffn.0.wi_0.weight" in state
+    assert not any("image" in key or "audio" in key for key in state)
+
+
+def test_the_core_names_no_modality_of_the_test() -> None:
+    for room in ("models", "criterions", "tasks", "data", "modalities", "metrics", "optim", "user_module"):
+        for path in (ROOT / room).rglob("*.py"):
+            assert "curve" not in path.read_text().lower(), path
