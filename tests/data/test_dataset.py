@@ -120,8 +120,8 @@ def test_validation_has_no_randomness_and_keeps_the_order(world):
     dataset.set_epoch(7)
     assert same(first, dataset.collater([dataset[i] for i in range(4)]))
     assert first["net_input"]["masks"] == {}
-    plain = dataset.readers["image"].load("0.png", dataset.root)
-    assert torch.equal(first["net_input"]["inputs"]["image"]["values"][0], plain)
+    plain = [dataset.readers["image"].load(f"{i}.png", dataset.root) for i in range(4)]
+    assert torch.equal(first["net_input"]["inputs"]["image"]["values"], torch.stack(plain))
     assert dataset.ordered_indices().tolist() == list(range(len(CAPTIONS)))
     assert dataset.can_reuse_epoch_itr_across_epochs and not world().can_reuse_epoch_itr_across_epochs
 

@@ -107,6 +107,13 @@ def test_stage_2_leaves_the_words_alone(followed):
     assert frozen and all(torch.equal(before[key], after[key]) for key in frozen)
 
 
+def test_every_run_left_a_checkpoint(followed):
+    """`wait` after commands in the background says nothing about them."""
+    for document in (Path("README.md"), Path("docs/pretraining.md"), Path("docs/new_modality.md")):
+        runs = [path for path in (followed(document) / "outputs").iterdir() if path.is_dir()]
+        assert runs and all((run / "checkpoint_last.pt").is_file() for run in runs)
+
+
 def test_every_shortening_is_used():
     code = "".join(block.code for document in DOCUMENTS for block in blocks(document) if block.mark)
     assert [written for written in SHORTER if written not in code] == []

@@ -16,6 +16,16 @@ DISTRIBUTION = {
     "hydra": "hydra-core",
     "yaml": "PyYAML",
 }
+ARROWS = {  # docs/architecture.md
+    "criterions": {"models"},
+    "data": {"modalities"},
+    "metrics": set(),
+    "modalities": {"data"},
+    "models": {"data", "modalities"},
+    "optim": set(),
+    "tasks": {"data", "metrics", "modalities", "models", "optim"},
+    "user_module": {"criterions", "models", "optim", "tasks"},
+}
 OPTIONAL = {"apex"}  # NVIDIA's, built from source by those who want it
 
 
@@ -32,15 +42,21 @@ def asked_for(*lists: str) -> set[str]:
     return names
 
 
-def imported() -> set[tuple[str, str]]:
-    """(module, file) of every import of another project in the rooms."""
+def modules() -> set[tuple[str, str]]:
+    """(module, file) of every absolute import in the rooms, ``from one_peace import models`` as one_peace.models."""
     found = set()
     for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and not node.level:
-                names = [node.module]
-            found |= {(name.split(".")[0], str(path.relative_to(ROOT))) for name in names}
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {(name, str(path.relative_to(ROOT))) for name in names}
+    return found
+
+
+def imported() -> set[tuple[str, str]]:
+    """(project, file) of every import that is not Python's own."""
+    found = {(name.split(".")[0], path) for name, path in modules()}
     return {(name, path) for name, path in found if name not in sys.stdlib_module_names}
 
 
@@ -68,3 +84,10 @@ def test_requirement_is_pinned(name):
 def test_rooms_import_each_other_by_the_one_name():
     """``import models`` would register everything a second time."""
     assert not {(name, path) for name, path in imported() if name in ROOMS}
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_arrows_between_rooms(room):
+    own = {(name.split(".")[1], path) for name, path in modules() if name.startswith("one_peace.")}
+    wrong = {(name, path) for name, path in own if path.startswith(f"{room}/") and name not in ARROWS[room] | {room}}
+    assert not wrong
