@@ -36,6 +36,12 @@ def aligning_contrast(
     return loss, a_correct, b_correct
 
 
+def join_as_nobody(a_BD: Tensor, b_BD: Tensor, *, gather_with_grad: bool = False) -> Tensor:
+    """The part of a rank that has no batch of its own in a step the others take: it adds no keys, its loss is 0."""
+    keys = [gather_rows(x_BD[:0], gather_with_grad)[0] for x_BD in (a_BD, b_BD)]
+    return sum(x.sum() * 0 for x in (*keys, a_BD, b_BD))
+
+
 def gather_rows(x_BD: Tensor, with_grad: bool) -> tuple[Tensor, int]:
     """Rows of all ranks, Tensor[G, D], and the index of this rank's first row. Ranks may hold different numbers."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from fairseq import metrics
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
@@ -12,7 +13,7 @@ from one_peace.models.config import parse_group
 from one_peace.models.flags import add_group_flags
 from one_peace.models.pretrain import Pass
 
-from .aligning import aligning_contrast
+from .aligning import aligning_contrast, join_as_nobody
 from .denoising import denoising_contrast
 
 
@@ -46,19 +47,23 @@ class AligningLoss(FairseqCriterion):
     def compute(self, model, sample: dict) -> tuple[Tensor, dict, dict[str, Tensor]]:
         """Loss, values to log, and the batch's embeddings per modality."""
         out = model(sample["net_input"]["inputs"])
-        loss, log = self.align(out)
+        loss, log = self.align(out, sample)
         return loss, self.log(sample, loss, log), out["embeddings"]
 
-    def align(self, out: dict) -> tuple[Tensor, dict]:
+    def align(self, out: dict, sample: dict) -> tuple[Tensor, dict]:
         """The aligning contrast of the model's output, and its counts under the release's names (i2t_ncorrect, ...)."""
         a, b = self.anchor, self.other
-        loss, a_correct, b_correct = aligning_contrast(
-            out["embeddings"][a],
-            out["embeddings"][b],
-            out["logit_scale"],
-            label_smoothing=self.label_smoothing,
-            gather_with_grad=self.gather_with_grad,
-        )
+        pair = out["embeddings"][a], out["embeddings"][b]
+        if sample.get("stand_in"):
+            loss = join_as_nobody(*pair, gather_with_grad=self.gather_with_grad) + out["logit_scale"] * 0
+            a_correct = b_correct = torch.zeros_like(sample["id"][0])
+        else:
+            loss, a_correct, b_correct = aligning_contrast(
+                *pair,
+                out["logit_scale"],
+                label_smoothing=self.label_smoothing,
+                gather_with_grad=self.gather_with_grad,
+            )
         return loss, {
             f"{a[0]}2{b[0]}_ncorrect": a_correct,
             f"{b[0]}2{a[0]}_ncorrect": b_correct,
@@ -120,7 +125,7 @@ class PretrainLossBase(AligningLoss):
         denoising = self.denoising if masks else []
         teachers = {d.masked: d.teacher for d in denoising}
         out = model(net_input["inputs"], masks, teachers, self.anchor_grad)
-        loss, log = self.align(out)
+        loss, log = self.align(out, sample)
         log[f"{self.other[0]}{self.anchor[0]}c_loss"] = loss.detach()
         for d in denoising:
             for name, weight in d.weights.items():

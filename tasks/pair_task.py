@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import torch
-from fairseq import metrics
+from fairseq import metrics, utils
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging.meters import MetersDict
 from fairseq.tasks import FairseqTask
@@ -160,12 +160,28 @@ class PairTask(FairseqTask):
     # -- steps --------------------------------------------------------------------------------------------------------
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        """One forward and backward; ``ignore_grad`` marks fairseq's stand-in batch on a rank whose shard is shorter."""
+        if ignore_grad:
+            sample = self._stand_in(model)
         _raise_error(sample)
+        self._skipped += sample["skipped"]
         loss, sample_size, log = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
-        if not ignore_grad:  # a dummy batch repeats an earlier one
-            self._skipped += sample["skipped"]
-        log["nskipped"] = 0 if ignore_grad else len(sample["skipped"])
+        log["nskipped"] = len(sample["skipped"])
+        if ignore_grad:
+            log = {key: value * 0 for key, value in log.items()}
         return loss, sample_size, log
+
+    def _stand_in(self, model) -> dict:
+        """A batch that keeps this rank in step with the others and counts nowhere.
+
+        fairseq's own is a validation batch, without masks: it would log other values and leave the decoder out.
+        """
+        train, parameter = self.datasets["train"], next(model.parameters())
+
+        def prepare(x: torch.Tensor) -> torch.Tensor:
+            return x.to(parameter) if x.is_floating_point() else x.to(parameter.device)
+
+        return utils.apply_to_sample(prepare, train.collater([train[0]])) | {"skipped": [], "stand_in": True}
 
     def valid_step(self, sample, model, criterion):
         """Validation loss of a batch; its embeddings go into the recall over the whole set."""

@@ -8,7 +8,7 @@ UPDATES="${UPDATES:-1500}"
 BATCH="${BATCH:-64}"
 LR="${LR:-1e-3}"
 SEED="${SEED:-1}"
-export OMP_NUM_THREADS="${THREADS:-$(nproc)}"
+export OMP_NUM_THREADS="${THREADS:-$(nproc)}" OMP_WAIT_POLICY=PASSIVE
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [FLAGS OF fairseq-train ...]
 Pretrains stage 1 on the stamps that prepare.sh left in \$OUT/data; checkpoints go to \$OUT/checkpoints, the log to
 \$OUT/train.log. Started again, it goes on from the last checkpoint.
