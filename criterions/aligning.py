@@ -1,4 +1,4 @@
-"""Cross-modal aligning contrast (paper, section 3.2; SPEC 2).
+"""Cross-modal aligning contrast (paper, section 3.2).
 
 Legend: B local batch, G global batch (all ranks), D width.
 """

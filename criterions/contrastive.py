@@ -159,7 +159,9 @@ class AnyPretrainLossConfig(PretrainLossConfig):
 
     dcl_alphas: Any = field(
         default=None,
-        metadata={"help": 'weight of each denoising loss, e.g. "{text: 0.5, audio: 1.0, joint: {text: 0.5}}"; default 1'},
+        metadata={
+            "help": 'weight of each denoising loss, e.g. "{text: 0.5, audio: 1.0, joint: {text: 0.5}}"; default 1'
+        },
     )
     freeze_anchor: bool = field(default=False, metadata={"help": "no gradient into the first modality's own pass"})
 
@@ -188,7 +190,7 @@ class PretrainLoss(PretrainLossBase):
 
 @dataclass
 class ImageTextPretrainLossConfig(PretrainLossConfig):
-    """Stage 1 (SPEC 2): weights of the denoising losses."""
+    """Stage 1 (paper, section 3.3): weights of the denoising losses."""
 
     dcl_text_alpha: float = field(default=0.5, metadata={"help": "weight of text alone"})
     dcl_image_alpha: float = field(default=1.0, metadata={"help": "weight of image alone"})
@@ -214,7 +216,7 @@ class ImageTextPretrainLoss(PretrainLossBase):
 
 @dataclass
 class AudioTextPretrainLossConfig(PretrainLossConfig):
-    """Stage 2 (SPEC 2): weights of the denoising losses."""
+    """Stage 2 (paper, section 3.3): weights of the denoising losses."""
 
     dcl_audio_alpha: float = field(default=1.0, metadata={"help": "weight of audio alone"})
     dcl_al_text_alpha: float = field(default=0.5, metadata={"help": "weight of text in the pair"})

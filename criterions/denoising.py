@@ -1,4 +1,4 @@
-"""Intra-modal denoising contrast (paper, section 3.2; SPEC 2).
+"""Intra-modal denoising contrast (paper, section 3.2).
 
 Legend: B batch, L positions (CLS first), D width, M masked units, U non-padded units of the local batch.
 """

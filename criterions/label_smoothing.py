@@ -1,4 +1,4 @@
-"""Cross entropy with the release's label smoothing (SPEC 6)."""
+"""Cross entropy with the release's label smoothing."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Which units of a sample are masked (SPEC 2 and 6): pure functions of their arguments and of the generator's state.
+"""Which units of a sample are masked: pure functions of their arguments and of the generator's state.
 
 Shape legend: N units of one sample, without CLS. All masks are bool[N], True = masked.
 The order of the random draws is part of the interface: a generator of the same seed gives the same mask for ever.

@@ -1,4 +1,4 @@
-"""What a modality brings to the network: an adapter turns raw input into a `Sequence` (SPEC 1, "Adapters").
+"""What a modality brings to the network: an adapter turns raw input into a `Sequence` (paper, section 3.1).
 
 Legend: B batch, N units (tokens, patches, frames), L = 1 + N positions with CLS first, K kept positions of a masked
 input, D width, H attention heads.

@@ -1,4 +1,4 @@
-"""The one table of the house: a modality's name -> its adapter (network), the adapter's config and its reader (data)."""
+"""The one table of the house: a modality's name -> its adapter (network), the adapter's config, its reader (data)."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Buckets of the relative position bias (SPEC names: token buckets for sequences, image buckets for grids).
+"""Buckets of the relative position bias (token buckets for sequences, image buckets for grids).
 
 Legend: L sequence length with CLS first, G side of a patch grid.
 Every table has three extra buckets for CLS: its row (CLS as query), its column (CLS as key), and CLS to itself.

@@ -52,7 +52,10 @@ def adapt_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> None:
                 f"checkpoint and model differ in {key}: {tuple(state_dict[key].shape)} against {tuple(value.shape)}; "
                 "use the size and options the checkpoint was trained with"
             )
-    for what, keys in (("not in this model, dropped", dropped), ("not in the checkpoint, kept at their initial values", fresh)):
+    for what, keys in (
+        ("not in this model, dropped", dropped),
+        ("not in the checkpoint, kept at their initial values", fresh),
+    ):
         if keys:
             logger.info("%d parameters %s: %s", len(keys), what, _summary(keys))
 

@@ -1,7 +1,7 @@
 """Configuration of the network: plain dataclasses, checked where users hand them over.
 
-Users write nested mappings under the released names (``encoder: {layers: 6, image_adapter: {...}}``), from yaml or as one
-flag a group; a size preset fills the rest. `resolve` turns the two into a checked `EncoderConfig`.
+Users write nested mappings under the released names (``encoder: {layers: 6, image_adapter: {...}}``), from yaml or as
+one flag a group; a size preset fills the rest. `resolve` turns the two into a checked `EncoderConfig`.
 """
 
 import dataclasses
@@ -17,7 +17,13 @@ from one_peace.modalities import AdapterConfig, get_modality
 from .flags import parse_mapping
 
 # Released keys with one supported value, and those that tune the forked trainer only: accepted, without effect here.
-_FIXED = {"normalize_before": True, "learned_pos": True, "activation_fn": "gelu", "layerdrop": 0.0, "max_positions": 1024}
+_FIXED = {
+    "normalize_before": True,
+    "learned_pos": True,
+    "activation_fn": "gelu",
+    "layerdrop": 0.0,
+    "max_positions": 1024,
+}
 _WITHOUT_EFFECT = {
     "_name",
     "embed_path",

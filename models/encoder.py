@@ -45,8 +45,7 @@ class FusionModel(nn.Module):
                 x_BLD = layer(x_BLD, bias_BHLL, parts)
         slices = x_BLD.split([length for _, length in parts], dim=1)
         return {
-            name: self.get_submodule(f"{name}_layer_norm")(part)
-            for (name, _), part in zip(parts, slices, strict=True)
+            name: self.get_submodule(f"{name}_layer_norm")(part) for (name, _), part in zip(parts, slices, strict=True)
         }
 
     def _biases(self, sequences: list[Sequence]) -> list[Tensor | None]:
@@ -87,7 +86,9 @@ def _key_padding(sequences: list[Sequence]) -> Tensor | None:
     if all(sequence.padding_BL is None for sequence in sequences):
         return None
     parts = [
-        torch.zeros(s.x_BLD.shape[:2], dtype=torch.bool, device=s.x_BLD.device) if s.padding_BL is None else s.padding_BL
+        torch.zeros(s.x_BLD.shape[:2], dtype=torch.bool, device=s.x_BLD.device)
+        if s.padding_BL is None
+        else s.padding_BL
         for s in sequences
     ]
     return torch.cat(parts, dim=1)[:, None, None, :]

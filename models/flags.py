@@ -67,7 +67,7 @@ class Group:
 
 
 def add_group_flags(parser, registered: type, *, delete_default: bool) -> None:
-    """Adds the flags of a registered class: its nested groups (fields of type Any) by `Group`, the rest as fairseq does.
+    """Adds a registered class's flags: its nested groups (fields of type Any) by `Group`, the rest as fairseq does.
 
     Args:
         parser: fairseq's parser or argument group.

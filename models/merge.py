@@ -1,7 +1,7 @@
 """``python -m one_peace.models.merge STAGE1.pt STAGE2.pt --out ONE.pt``: the branches of several runs in one file.
 
-Stage 2 trains a new modality against frozen shared parts, so its checkpoint and stage 1's agree in everything they have in
-common; the merged file holds every branch once, without decoders and optimiser state.
+Stage 2 trains a new modality against frozen shared parts, so its checkpoint and stage 1's agree in everything they have
+in common; the merged file holds every branch once, without decoders and optimiser state.
 """
 
 import argparse

@@ -105,7 +105,7 @@ class PretrainModel(AligningModel):
     def denoise(
         self, inputs: Inputs, masks: Mapping[str, Mapping[str, Tensor]], paddings: Mapping[str, Tensor | None]
     ) -> dict[str, Tensor]:
-        """Student features x_BLD per modality: encode the kept positions, decode all (SPEC 2, "denoising")."""
+        """Student features x_BLD per modality: encode the kept positions, decode all (paper, section 3.2)."""
         keep_ids = {name: masks[name]["keep_ids"] for name in inputs}
         kept = self.encode(inputs, keep_ids)
         decoded = self.decoder_wrapper(

@@ -80,7 +80,7 @@ class AligningModel(BaseFairseqModel):
         return self.encoder_wrapper(inputs, keep_ids)
 
     def project(self, name: str, features_BLD: Tensor) -> Tensor:
-        """Unit-norm embedding Tensor[B, D] of a modality from its features: CLS, projected (SPEC 2)."""
+        """Unit-norm embedding Tensor[B, D] of a modality from its features: CLS, projected."""
         return F.normalize(self.get_submodule(f"{name}_proj")(features_BLD[:, 0]), dim=-1)
 
     def embed(self, name: str, **raw: Tensor) -> Tensor:

@@ -50,7 +50,9 @@ class PairTaskConfig(FairseqDataclass):
     min_scale: Optional[float] = field(default=None, metadata={"help": "image: smallest share a random crop keeps"})
     max_duration: Optional[float] = field(default=None, metadata={"help": "audio: seconds kept"})
     feature_encoder_spec: Optional[str] = field(default=None, metadata={"help": "audio: convolutions of the stem"})
-    audio_mask_prob_adjust: Optional[float] = field(default=None, metadata={"help": "audio: added to the ratio of spans"})
+    audio_mask_prob_adjust: Optional[float] = field(
+        default=None, metadata={"help": "audio: added to the ratio of spans"}
+    )
     audio_mask_length: Optional[int] = field(default=None, metadata={"help": "audio: frames of a masked span"})
     readers: Any = field(
         default=None, metadata={"help": 'options of readers, by modality, e.g. "{text: {max_src_length: 40}}"'}

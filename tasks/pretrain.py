@@ -1,4 +1,4 @@
-"""Pretraining tasks: any pair of modalities, and the two released stages as presets of it (SPEC 2)."""
+"""Pretraining tasks: any pair of modalities, and the two released stages as presets of it (paper, section 3.3)."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,9 @@ class PretrainTaskConfig(PairTaskConfig):
     )
     mask_ratio: Any = field(
         default=None,
-        metadata={"help": 'masked share by modality, e.g. "{text: 0.15, audio: 0.55, joint: {text: 0.4}}"; default 0.5'},
+        metadata={
+            "help": 'masked share by modality, e.g. "{text: 0.15, audio: 0.55, joint: {text: 0.4}}"; default 0.5'
+        },
     )
 
 

@@ -24,10 +24,10 @@ def repair_last_checkpoint(save_dir: Path) -> None:
             logger.warning("%s is truncated; resuming from %s", last, candidate.name)
             temporary = save_dir / f".checkpoint_last.{os.getpid()}"
             shutil.copyfile(candidate, temporary)
-            os.replace(temporary, last)  # several ranks may do this at once
+            temporary.replace(last)  # several ranks may do this at once
             return
     logger.warning("%s is truncated and there is no other checkpoint: set aside, training starts anew", last)
-    os.replace(last, last.with_suffix(".truncated"))
+    last.replace(last.with_suffix(".truncated"))
 
 
 def _whole(path: Path) -> bool:

@@ -20,7 +20,8 @@ def cases(folder: Path) -> Iterator[tuple[str, float, float]]:
     yield from parity_maths.cases(folder)
     yield from parity_optim.cases(folder)
     if (folder / "processing").is_dir():
-        yield from parity_processing.cases(folder / "processing")
+        for name, error, tolerance in parity_processing.cases(folder / "processing"):
+            yield f"processing: {name}", error, tolerance
 
 
 def main() -> int:

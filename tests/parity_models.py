@@ -145,7 +145,11 @@ def pretrain_cases(case: Path) -> Iterator[Case]:
     if (case / "intermediates.pt").is_file():
         yield from compare_intermediates(case, model, sample)
     pair = tuple(sample["net_input"]["inputs"])
-    runs = [("", {}, {}), ("_no_label_smoothing", {}, {"label_smoothing": 0.0}), ("_stage2", {"stage2_pretrain": True}, {})]
+    runs = [
+        ("", {}, {}),
+        ("_no_label_smoothing", {}, {"label_smoothing": 0.0}),
+        ("_stage2", {"stage2_pretrain": True}, {}),
+    ]
     for suffix, model_options, options in runs:
         if not (case / f"loss{suffix}.json").is_file():
             continue
@@ -253,10 +257,14 @@ def compare_steps(case: Path, model, criterion: AligningLoss, sample: dict, suff
         optimizer.zero_grad()
         loss, _, _ = criterion.compute(model, sample)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], record["clip_norm"])
+        norm = torch.nn.utils.clip_grad_norm_(
+            [p for p in model.parameters() if p.grad is not None], record["clip_norm"]
+        )
         optimizer.set_lr(step["lr_min_max_used"][1])
         optimizer.step()
-        loss_error = max(loss_error, abs(float(loss) / step["loss"] - 1), abs(float(norm) / step["grad_norm_before_clip"] - 1))
+        loss_error = max(
+            loss_error, abs(float(loss) / step["loss"] - 1), abs(float(norm) / step["grad_norm_before_clip"] - 1)
+        )
     loss_error = max(loss_error, abs(float(criterion.compute(model, sample)[0]) / record["final_loss"] - 1))
     yield f"{case.name}: losses of {len(record['steps'])} steps{suffix}", loss_error, STEP_LOSS_RTOL
     yield from compare_final_parameters(case, model, suffix)
@@ -281,7 +289,10 @@ def compare_final_parameters(case: Path, model: AligningModel, suffix: str) -> I
 
 def retrieval_cases(case: Path) -> Iterator[Case]:
     reference, model = load(case / "outputs.pt"), build_model(case)
-    for pair, criterion_name in (("image_text", "image_text_retrieval_criterion"), ("audio_text", "audio_text_retrieval_criterion")):
+    for pair, criterion_name in (
+        ("image_text", "image_text_retrieval_criterion"),
+        ("audio_text", "audio_text_retrieval_criterion"),
+    ):
         sample = batch(load(case / f"inputs_{pair}.pt"))
         inputs = sample["net_input"]["inputs"]
         with torch.no_grad():

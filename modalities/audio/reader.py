@@ -1,4 +1,4 @@
-"""Sounds: any file that soundfile opens -> a normalised mono waveform at 16 kHz; span masks over frames (SPEC 3)."""
+"""Sounds: any file that soundfile opens -> a normalised mono waveform at 16 kHz; span masks over frames."""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Pictures: any file that Pillow opens -> a normalised RGB square (SPEC 3), and the masks over its patches."""
+"""Pictures: any file that Pillow opens -> a normalised RGB square, and the masks over its patches."""
 
 import warnings
 from dataclasses import dataclass

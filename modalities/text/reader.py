@@ -1,4 +1,4 @@
-"""Captions: cleaning, byte pair encoding through fairseq's registry, whole-word masks (SPEC 3 and 6)."""
+"""Captions: cleaning, byte pair encoding through fairseq's registry, whole-word masks."""
 
 import re
 from argparse import Namespace

@@ -1,4 +1,4 @@
-"""Multi-head self-attention with an additive bias (SPEC 1, "Layer").
+"""Multi-head self-attention with an additive bias (paper, section 3.1).
 
 Legend: B batch, L sequence, D width, H heads, K = D / H width of a head.
 """

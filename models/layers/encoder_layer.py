@@ -34,9 +34,7 @@ class EncoderLayer(nn.Module):
         self.attn_ln = nn.LayerNorm(dim, eps=LAYER_NORM_EPS) if config.scale_attn else None
         self.final_layer_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         for name in modalities:
-            ffn = feed_forward(
-                dim, config.ffn_embed_dim, dropout=config.activation_dropout, inner_norm=config.scale_fc
-            )
+            ffn = feed_forward(dim, config.ffn_embed_dim, dropout=config.activation_dropout, inner_norm=config.scale_fc)
             self.add_module(f"{name}_ffn", ffn)
         self.gamma_1 = self.gamma_2 = None
         if config.use_layer_scale:

@@ -1,4 +1,4 @@
-"""A modality's feed-forward network: GeGLU, norm, projection (SPEC 1, "Layer")."""
+"""A modality's feed-forward network: GeGLU, norm, projection (paper, section 3.1)."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -134,6 +134,7 @@ def test_ranks_may_hold_batches_of_different_sizes(tmp_path: Path) -> None:
     two = torch.load(tmp_path / "out.pt", weights_only=True)
     a, b = unit(6, 0), unit(6, 1)
     rows = [
-        (slow_cross_entropy(3 * a[i] @ b.T, i, 0) + slow_cross_entropy(3 * b[i] @ a.T, i, 0)).item() / 2 for i in range(6)
+        (slow_cross_entropy(3 * a[i] @ b.T, i, 0) + slow_cross_entropy(3 * b[i] @ a.T, i, 0)).item() / 2
+        for i in range(6)
     ]
     assert two["loss"].item() == pytest.approx((sum(rows[:2]) / 2 + sum(rows[2:]) / 4) / 2)

@@ -58,7 +58,7 @@ def test_a_shared_table_is_copied_to_every_layer() -> None:
 
 
 def test_another_width_is_named() -> None:
-    with pytest.raises(ValueError, match="differ in .*: .* against .*use the size"):
+    with pytest.raises(ValueError, match=r"differ in .*: .* against .*use the size"):
         build(encoder={"embed_dim": 16}).load_state_dict(build().state_dict())
 
 

@@ -88,7 +88,8 @@ def test_stage_two_trains_the_new_modality_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "millions"), [("tiny", (3, 8)), ("small", (35, 65)), ("base", (250, 400)), ("large", (800, 1300)), ("4b", (3300, 4700))]
+    ("size", "millions"),
+    [("tiny", (3, 8)), ("small", (35, 65)), ("base", (250, 400)), ("large", (800, 1300)), ("4b", (3300, 4700))],
 )
 def test_size_presets(size, millions) -> None:
     settings = {"text": {"vocab_size": 50264, "pad": 1}, "image": {"rel_bucket_size": 16}}
@@ -144,7 +145,7 @@ def test_a_checkpoint_config_is_complete() -> None:
 def test_wrong_sizes_of_inputs_are_named(model) -> None:
     with pytest.raises(ValueError, match="built for 32 x 32"):
         model.embed("image", values=torch.randn(1, 3, 48, 48))
-    with pytest.raises(ValueError, match="no video branch|no image branch"):
+    with pytest.raises(ValueError, match=r"no video branch|no image branch"):
         build(modalities=["text", "audio"]).embed("image", values=torch.randn(1, 3, 32, 32))
     with pytest.raises(ValueError, match="padding mask of 9 positions for a sequence of 5"):
         model.embed("text", values=INPUTS["text"]["values"], padding_mask=torch.zeros(2, 9, dtype=torch.bool))

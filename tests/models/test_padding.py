@@ -13,7 +13,9 @@ from .conftest import ENCODER, build
 
 SPEC = parse_conv_spec(ENCODER["audio_adapter"]["feature_encoder_spec"])
 MODEL = build().double()
-EVEN = build(encoder={"audio_adapter": {**ENCODER["audio_adapter"], "conv_pos_depth": 2, "conv_pos_width": 32}}).double()
+EVEN = build(
+    encoder={"audio_adapter": {**ENCODER["audio_adapter"], "conv_pos_depth": 2, "conv_pos_width": 32}}
+).double()
 
 
 def text(length: int) -> torch.Tensor:

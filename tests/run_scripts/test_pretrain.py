@@ -103,5 +103,5 @@ def test_stage_2_starts_from_stage_1(start):
     ],
 )
 def test_recipe_of_the_release(stage, key, value):
-    """SPEC 2, with numbers as numbers (yaml reads 1e-6 as text where OmegaConf does not)."""
+    """The paper, with numbers as numbers (yaml reads 1e-6 as text where OmegaConf does not)."""
     assert OmegaConf.select(OmegaConf.load(SCRIPTS / f"{stage}.yaml"), key) == value

@@ -81,7 +81,9 @@ def logged(output: str, kind: str) -> list[dict]:
 def pictures(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     write_pictures(folder / "data")
-    assert train_tokenizer([str(folder / "data" / "train.tsv"), "--out", str(folder / "bpe"), "--vocab-size", "60"]) == 0
+    assert (
+        train_tokenizer([str(folder / "data" / "train.tsv"), "--out", str(folder / "bpe"), "--vocab-size", "60"]) == 0
+    )
     return folder / "data"
 
 
