@@ -7,6 +7,7 @@ from typing import Any
 
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
@@ -39,7 +40,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(map(_literal, value)) + "]"
     if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        return QuotedString(text=value, quote=Quote.single).with_quotes()
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)

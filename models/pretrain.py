@@ -9,9 +9,10 @@ from fairseq.models import register_model
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from .base import register_sizes, resolve_group
 from .config import EncoderConfig
 from .encoder import Decoder, Inputs, init_token
-from .retrieval import AligningModel, RetrievalModelConfig, linear, register_sizes, resolve_group
+from .retrieval import AligningModel, RetrievalModelConfig, linear
 
 Pass = tuple[str, ...]
 """The modalities one encoder pass reads: ("text",), or ("text", "image") for a joint sequence."""
@@ -44,7 +45,7 @@ class PretrainModel(AligningModel):
 
     @classmethod
     def build_model(cls, cfg: DictConfig, task) -> "PretrainModel":
-        return cls(cfg, cls.resolve_encoder(cfg, task), resolve_group(cfg, "decoder", task))
+        return cls(cfg, resolve_group(cfg, "encoder", task), resolve_group(cfg, "decoder", task))
 
     def _freeze_all_but(self, trained: tuple[str, ...]) -> None:
         """Freeze the encoder except the ``trained`` modalities' own parts; decoder and temperature stay trained."""

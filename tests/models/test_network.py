@@ -1,17 +1,19 @@
 """The encoder as a whole: combinations, options, presets, freezing."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
 from omegaconf import OmegaConf
 
+from one_peace.models.base import BaseModel, BaseModelConfig
 from one_peace.models.config import merge, resolve
 from one_peace.models.encoder import Decoder, Encoder
 from one_peace.models.layers.drop_path import DropPath
 from one_peace.models.sizes import SIZES
 
-from .conftest import SETTINGS, build
+from .conftest import ENCODER, SETTINGS, build
 
 INPUTS = {
     "text": {"values": torch.tensor([[5, 6, 7, 2], [8, 2, 1, 1]])},
@@ -149,3 +151,21 @@ def test_wrong_sizes_of_inputs_are_named(model) -> None:
         build(modalities=["text", "audio"]).embed("image", values=torch.randn(1, 3, 32, 32))
     with pytest.raises(ValueError, match="padding mask of 9 positions for a sequence of 5"):
         model.embed("text", values=INPUTS["text"]["values"], padding_mask=torch.zeros(2, 9, dtype=torch.bool))
+
+
+def test_registered_models() -> None:
+    """The names users write, in every size."""
+    from fairseq.models import ARCH_MODEL_REGISTRY
+
+    for name in ("one_peace_base", "one_peace_retrieval", "one_peace_pretrain"):
+        assert name in ARCH_MODEL_REGISTRY and all(f"{name}_{size}" in ARCH_MODEL_REGISTRY for size in SIZES)
+
+
+def test_the_base_model_gives_joint_features(model) -> None:
+    task = SimpleNamespace(modalities=("text", "image", "audio"), adapter_settings=lambda: SETTINGS)
+    cfg = OmegaConf.structured(BaseModelConfig(size="tiny", encoder=ENCODER))
+    base = BaseModel.build_model(cfg, task).eval()
+    base.load_state_dict(model.state_dict(), strict=True)
+    with torch.no_grad():
+        for name, features in base(INPUTS).items():
+            torch.testing.assert_close(features, model.encode(INPUTS)[name])
