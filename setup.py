@@ -8,7 +8,18 @@ from pathlib import Path
 
 from setuptools import find_namespace_packages, find_packages, setup
 
-ROOMS = ["criterions", "data", "examples", "metrics", "modalities", "models", "optim", "tasks", "user_module"]
+ROOMS = [
+    "benchmarks",
+    "criterions",
+    "data",
+    "examples",
+    "metrics",
+    "modalities",
+    "models",
+    "optim",
+    "tasks",
+    "user_module",
+]
 CODE = find_packages(".", include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")])
 # Folders of recipes hold no Python, hence no __init__.py.
 RECIPES = find_namespace_packages(".", include=["run_scripts", "run_scripts.*"])

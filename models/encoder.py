@@ -1,6 +1,7 @@
 """The network: modality adapters and one encoder that reads any combination of their sequences (paper, section 3).
 
-Legend: B batch, L positions of a (joint) sequence, K kept positions of a masked one, D width, H heads.
+Legend: B batch, L positions of a (joint) sequence, N real ones of a batch, K kept ones of a masked pass, D width,
+H heads.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from one_peace.modalities import Adapter, Sequence, get_modality
 from .config import EncoderConfig
 from .layers.attention import LAYER_NORM_EPS
 from .layers.encoder_layer import EncoderLayer
+from .layers.packing import Packing
 
 Inputs = Mapping[str, Mapping[str, Tensor]]
 
@@ -33,38 +35,48 @@ class FusionModel(nn.Module):
             self.add_module(f"{name}_layer_norm", nn.LayerNorm(config.embed_dim, eps=LAYER_NORM_EPS))
 
     def forward(self, sequences: list[Sequence]) -> dict[str, Tensor]:
-        """Concatenate, encode, split: features x_BLD of each modality, CLS first."""
-        x_BLD = torch.cat([sequence.x_BLD for sequence in sequences], dim=1)
-        parts = [(sequence.name, sequence.x_BLD.shape[1]) for sequence in sequences]
-        biases = self._biases(sequences)
+        """Join, encode, take apart: features x_BLD of each modality, CLS first; 0 where padded."""
+        padding_B11L = self._key_padding(sequences)
+        biases = self._biases(sequences, padding_B11L)
+        packing = Packing.of(sequences, skip_padding=padding_B11L is not None)
+        x_ND = packing.pack_parts([sequence.x_BLD for sequence in sequences])
         for i, layer in enumerate(self.layers):
             bias_BHLL = biases[i] if len(biases) > 1 else biases[0]
             if self.checkpoint_activations and torch.is_grad_enabled():
-                x_BLD = checkpoint(layer, x_BLD, bias_BHLL, parts, use_reentrant=False)
+                x_ND = checkpoint(layer, x_ND, bias_BHLL, packing, use_reentrant=False)
             else:
-                x_BLD = layer(x_BLD, bias_BHLL, parts)
-        slices = x_BLD.split([length for _, length in parts], dim=1)
-        return {
-            name: self.get_submodule(f"{name}_layer_norm")(part) for (name, _), part in zip(parts, slices, strict=True)
-        }
+                x_ND = layer(x_ND, bias_BHLL, packing)
+        rows = [
+            self.get_submodule(f"{name}_layer_norm")(part)
+            for (name, _), part in zip(packing.parts, packing.split(x_ND), strict=True)
+        ]
+        return {name: x for (name, _), x in zip(packing.parts, packing.unpack_parts(rows), strict=True)}
 
-    def _biases(self, sequences: list[Sequence]) -> list[Tensor | None]:
+    def _key_padding(self, sequences: list[Sequence]) -> Tensor | None:
+        """BoolTensor[B, 1, 1, L], True where a key must not be seen; None when all may be.
+
+        The release's decoder, which has no relative positions, attends to padding.
+        """
+        if all(s.padding_BL is None for s in sequences):
+            return None
+        if self.release_padding and not any(s.biases for s in sequences):
+            return None
+        parts = [
+            s.x_BLD.new_zeros(s.x_BLD.shape[:2], dtype=torch.bool) if s.padding_BL is None else s.padding_BL
+            for s in sequences
+        ]
+        return torch.cat(parts, dim=1)[:, None, None, :]
+
+    def _biases(self, sequences: list[Sequence], padding_B11L: Tensor | None) -> list[Tensor | None]:
         """What is added to the attention logits, Tensor[1 or B, H, L, L]: one for all layers, or one a layer.
 
         Relative position biases act within a modality's block and are 0 across modalities; padded keys get -inf.
         """
         tables = max(len(sequence.biases) for sequence in sequences)
-        # The release's decoder, which has no relative positions, attends to padding.
-        leak = self.release_padding and tables == 0
-        padding_B11L = None if leak else _key_padding(sequences)
-        if tables == 0:
-            if padding_B11L is None:
-                return [None]
-            mask = torch.zeros(padding_B11L.shape, dtype=sequences[0].x_BLD.dtype, device=padding_B11L.device)
-            return [mask.masked_fill(padding_B11L, -torch.inf)]
         biases = [self._block_diagonal(sequences, i) for i in range(tables)]
         if padding_B11L is None:
-            return biases
+            return biases or [None]
+        biases = biases or [sequences[0].x_BLD.new_zeros(())]
         return [bias.masked_fill(padding_B11L, -torch.inf) for bias in biases]
 
     def _block_diagonal(self, sequences: list[Sequence], table: int) -> Tensor:
@@ -79,19 +91,6 @@ class FusionModel(nn.Module):
                 row[i] = sequence.biases[table].expand(batch, -1, -1, -1)
             rows.append(torch.cat(row, dim=-1))
         return torch.cat(rows, dim=-2)
-
-
-def _key_padding(sequences: list[Sequence]) -> Tensor | None:
-    """BoolTensor[B, 1, 1, L], True where a key is padding; None when no modality is padded."""
-    if all(sequence.padding_BL is None for sequence in sequences):
-        return None
-    parts = [
-        torch.zeros(s.x_BLD.shape[:2], dtype=torch.bool, device=s.x_BLD.device)
-        if s.padding_BL is None
-        else s.padding_BL
-        for s in sequences
-    ]
-    return torch.cat(parts, dim=1)[:, None, None, :]
 
 
 class Wrapper(nn.Module):

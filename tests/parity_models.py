@@ -166,13 +166,14 @@ def pretrain_cases(case: Path) -> Iterator[Case]:
 def compare_outputs(case: Path, model: AligningModel, sample: dict) -> Iterator[Case]:
     inputs, masks = sample["net_input"]["inputs"], sample["net_input"]["masks"]
     names, joint = list(inputs), "v" if "image" in inputs else "a"
-    reference, ours = load(case / "outputs.pt"), {}
+    reference, ours, real = load(case / "outputs.pt"), {}, {}
     with torch.no_grad():
-        features = {"": {n: model.encode({n: inputs[n]})[n] for n in names}, f"{joint}l_": model.encode(inputs)}
         paddings = model.paddings(inputs)
+        features = {"": {n: model.encode({n: inputs[n]})[n] for n in names}, f"{joint}l_": model.encode(inputs)}
         for prefix, by_name in features.items():
             for name, x in by_name.items():
                 ours[f"{prefix}{name}_features"] = x
+                real[f"{prefix}{name}_features"] = real_positions(x, paddings[name])
                 if not prefix:
                     ours[f"{name}_logits"] = model.project(name, x)
         for key, mask in masks.items():
@@ -180,18 +181,25 @@ def compare_outputs(case: Path, model: AligningModel, sample: dict) -> Iterator[
             prefix = f"{joint}l_" if len(part) > 1 else ""
             for name, x in model.denoise(part, mask, paddings).items():
                 ours[f"student_{prefix}{name}_features"] = x
+                real[f"student_{prefix}{name}_features"] = real_positions(x, paddings[name])
             for name, x in model.encode(part, {n: mask[n]["keep_ids"] for n in part}).items():
                 ours[f"masked_enc_{prefix}{name}_features"] = x
+                real[f"masked_enc_{prefix}{name}_features"] = mask[name]["keep_ids"] >= 0
         ours["logit_scale_exp"] = model.temperature()
     for key, value in reference.items():
         tolerance = EMBEDDINGS if key.endswith("_logits") else FEATURES
-        yield f"{case.name}: {key}", distance(ours[key], value, tolerance), tolerance[0]
+        where = real.get(key, ...)  # what stands in padding means nothing
+        yield f"{case.name}: {key}", distance(ours[key][where], value[where], tolerance), tolerance[0]
+
+
+def real_positions(x_BLD: Tensor, padding_BL: Tensor | None) -> Tensor:
+    return torch.ones(x_BLD.shape[:2], dtype=torch.bool) if padding_BL is None else ~padding_BL
 
 
 def compare_intermediates(case: Path, model: AligningModel, sample: dict) -> Iterator[Case]:
     """Adapter outputs, biases and every layer's hidden states of the first sample."""
     reference, inputs = load(case / "intermediates.pt"), sample["net_input"]["inputs"]
-    joint, ours = "vl" if "image" in inputs else "al", {}
+    joint, ours, paddings = "vl" if "image" in inputs else "al", {}, model.paddings(inputs)
     hidden: list[tuple[Tensor, list]] = []
     hooks: list = [
         layer.register_forward_hook(lambda module, args, out: hidden.append((out, args[2])))
@@ -209,15 +217,20 @@ def compare_intermediates(case: Path, model: AligningModel, sample: dict) -> Ite
         for kind, part in [*((n, {n: inputs[n]}) for n in inputs), (joint, inputs)]:
             hidden.clear()
             model.encode(part)
-            for i, (out, parts) in enumerate(hidden):
-                for (name, _), piece in zip(parts, out.split([n for _, n in parts], dim=1), strict=True):
+            for i, (out, packing) in enumerate(hidden):
+                pieces = packing.unpack_parts(packing.split(out))
+                for (name, _), piece in zip(packing.parts, pieces, strict=True):
                     ours[f"hidden.{kind}.{name}.layer{i}"] = piece
     for hook in hooks:
         hook.remove()
     worst = 0.0
     for key in ours.keys() & reference.keys():
-        value = ours[key] if key.endswith("sample0") else ours[key][:1]
-        worst = max(worst, distance(value, reference[key], FEATURES))
+        value, expected = ours[key] if key.endswith("sample0") else ours[key][:1], reference[key]
+        if key.startswith("hidden."):
+            padding_BL = paddings[key.split(".")[2]]
+            where = real_positions(value, None if padding_BL is None else padding_BL[:1])
+            value, expected = value[where], expected[where]
+        worst = max(worst, distance(value, expected, FEATURES))
     yield f"{case.name}: {len(ours.keys() & reference.keys())} intermediate tensors", worst, FEATURES[0]
 
 

@@ -1,10 +1,12 @@
 """Multi-head self-attention with an additive bias (paper, section 3.1).
 
-Legend: B batch, L sequence, D width, H heads, K = D / H width of a head.
+Legend: B batch, L sequence, N rows without padding, D width, H heads, K = D / H width of a head.
 """
 
 import torch
 from torch import Tensor, nn
+
+from .packing import Packing
 
 LAYER_NORM_EPS = 1e-5
 
@@ -39,10 +41,10 @@ class SelfAttention(nn.Module):
         self.c_attn = nn.Parameter(torch.ones(heads)) if scale_heads else None
         self.ln = nn.LayerNorm(dim, eps=LAYER_NORM_EPS) if inner_norm else None
 
-    def forward(self, x_BLD: Tensor, bias_BHLL: Tensor | None) -> Tensor:
+    def forward(self, x_ND: Tensor, bias_BHLL: Tensor | None, packing: Packing) -> Tensor:
         """``bias_BHLL`` is added to the logits (B may be 1); -inf where a key must not be seen."""
-        q_BHLK = self._heads(self.q_proj(x_BLD) * self.scale)
-        k_BHLK, v_BHLK = self._heads(self.k_proj(x_BLD)), self._heads(self.v_proj(x_BLD))
+        q_BHLK = self._heads(packing.pad(self.q_proj(x_ND) * self.scale))
+        k_BHLK, v_BHLK = self._heads(packing.pad(self.k_proj(x_ND))), self._heads(packing.pad(self.v_proj(x_ND)))
         logits_BHLL = q_BHLK @ k_BHLK.transpose(-1, -2)
         if bias_BHLL is not None:
             logits_BHLL = logits_BHLL + bias_BHLL
@@ -50,10 +52,10 @@ class SelfAttention(nn.Module):
         out_BHLK = self.dropout(weights_BHLL) @ v_BHLK
         if self.c_attn is not None:
             out_BHLK = out_BHLK * self.c_attn[:, None, None]
-        out_BLD = out_BHLK.transpose(1, 2).flatten(2)
+        out_ND = packing.pack(out_BHLK.transpose(1, 2).flatten(2))
         if self.ln is not None:
-            out_BLD = self.ln(out_BLD)
-        return self.out_proj(out_BLD)
+            out_ND = self.ln(out_ND)
+        return self.out_proj(out_ND)
 
     def _heads(self, x_BLD: Tensor) -> Tensor:
         return x_BLD.unflatten(-1, (self.heads, -1)).transpose(1, 2)

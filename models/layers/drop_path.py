@@ -10,8 +10,9 @@ class DropPath(nn.Module):
         super().__init__()
         self.rate = rate
 
-    def forward(self, x_BLD: Tensor) -> Tensor:
+    def forward(self, x_ND: Tensor, batch: int, sample_N: Tensor) -> Tensor:
+        """``sample_N`` says which of ``batch`` samples each row belongs to."""
         if not self.training or self.rate == 0:
-            return x_BLD
-        keep_B11 = x_BLD.new_empty(x_BLD.shape[0], 1, 1).bernoulli_(1 - self.rate)
-        return x_BLD * keep_B11 / (1 - self.rate)
+            return x_ND
+        keep_B = x_ND.new_empty(batch).bernoulli_(1 - self.rate)
+        return x_ND * (keep_B / (1 - self.rate))[sample_N, None]

@@ -9,6 +9,7 @@ from ..config import EncoderConfig
 from .attention import LAYER_NORM_EPS, SelfAttention
 from .drop_path import DropPath
 from .feed_forward import feed_forward
+from .packing import Packing
 
 
 class EncoderLayer(nn.Module):
@@ -43,16 +44,16 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x_BLD: Tensor, bias_BHLL: Tensor | None, parts: list[tuple[str, int]]) -> Tensor:
-        """``parts`` are the modalities of the sequence in order, with their lengths."""
-        y_BLD = self.self_attn(self.self_attn_layer_norm(x_BLD), bias_BHLL)
+    def forward(self, x_ND: Tensor, bias_BHLL: Tensor | None, packing: Packing) -> Tensor:
+        """``packing`` says which rows belong to which sample and modality."""
+        y_ND = self.self_attn(self.self_attn_layer_norm(x_ND), bias_BHLL, packing)
         if self.attn_ln is not None:
-            y_BLD = self.attn_ln(y_BLD)
-        x_BLD = self._add(x_BLD, y_BLD, self.gamma_1)
-        slices = self.final_layer_norm(x_BLD).split([length for _, length in parts], dim=1)
-        outputs = [self.get_submodule(f"{name}_ffn")(part) for (name, _), part in zip(parts, slices, strict=True)]
-        return self._add(x_BLD, torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0], self.gamma_2)
+            y_ND = self.attn_ln(y_ND)
+        x_ND = self._add(x_ND, y_ND, self.gamma_1, packing)
+        rows = packing.split(self.final_layer_norm(x_ND))
+        outputs = [self.get_submodule(f"{name}_ffn")(part) for (name, _), part in zip(packing.parts, rows, strict=True)]
+        return self._add(x_ND, torch.cat(outputs) if len(outputs) > 1 else outputs[0], self.gamma_2, packing)
 
-    def _add(self, x_BLD: Tensor, y_BLD: Tensor, gamma_D: Tensor | None) -> Tensor:
-        y_BLD = self.drop_path(self.dropout(y_BLD))
-        return x_BLD + (y_BLD if gamma_D is None else gamma_D * y_BLD)
+    def _add(self, x_ND: Tensor, y_ND: Tensor, gamma_D: Tensor | None, packing: Packing) -> Tensor:
+        y_ND = self.drop_path(self.dropout(y_ND), packing.batch, packing.sample_N)
+        return x_ND + (y_ND if gamma_D is None else gamma_D * y_ND)

@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("criterions", "data", "examples", "metrics", "modalities", "models", "optim", "tasks", "user_module")
+ROOMS = (
+    "benchmarks",
+    "criterions",
+    "data",
+    "examples",
+    "metrics",
+    "modalities",
+    "models",
+    "optim",
+    "tasks",
+    "user_module",
+)
 DISTRIBUTION = {
     "PIL": "pillow",
     "fairseq": "ve-fairseq",

@@ -1,0 +1,1 @@
+"""Measurements: commands that print and save what a machine reaches."""
