@@ -72,12 +72,15 @@ class OnePeace:
         return self.model.embed(modality, **raw).float().cpu()
 
 
-def from_pretrained(path: str | Path, *, device: str | torch.device = "cpu", **options: Any) -> OnePeace:
+def from_pretrained(
+    path: str | Path, *, device: str | torch.device = "cpu", release_padding: bool = False, **options: Any
+) -> OnePeace:
     """Load a checkpoint: one trained here, merged by ``python -m one_peace.models.merge``, or released.
 
     Args:
         path: the file; only tensors and plain values are read from it, never code.
         device: where the model runs.
+        release_padding: reproduce the numbers the original release gives for padded batches (see `Wrapper`).
         options: what differs from training, by task flag, e.g. ``bpe_dir="BPE"`` when the vocabulary has moved.
 
     Raises:
@@ -95,8 +98,9 @@ def from_pretrained(path: str | Path, *, device: str | torch.device = "cpu", **o
     readers = build_readers(names, flat, _known(parse_group(flat.get("readers"), "readers"), names))
     config = OmegaConf.structured(RetrievalModelConfig())
     for key in config:
-        if cfg["model"].get(key) is not None and key != "reset_logit_scale":
+        if cfg["model"].get(key) is not None and key not in ("reset_logit_scale", "release_padding"):
             config[key] = cfg["model"][key]
+    config.release_padding = release_padding
     config.copy_rel_pos_table = any("rel_pos_table_list.1." in key for key in weights)
     model = RetrievalModel.build_model(config, _Branches(names, readers))
     model.load_state_dict(weights, strict=True)
