@@ -29,11 +29,11 @@ TRAINING = """
 """
 STAGE1 = """
     {out}/world/image_text --task image_text_pretrain --selected-cols image_id,image,caption
-    --patch-image-size {image_size} --criterion image_text_pretrain_loss --lr 1e-3
+    --patch-image-size {image_size} --criterion image_text_pretrain_loss --lr 3e-4
 """
 STAGE2 = """
     {out}/world/audio_text --task audio_text_pretrain --selected-cols uniq_id,audio,text
-    --criterion audio_text_pretrain_loss --lr 1e-3 --stage2-pretrain --reset-logit-scale
+    --criterion audio_text_pretrain_loss --lr 5e-4 --stage2-pretrain --reset-logit-scale
     --finetune-from-model {out}/stage1/checkpoint_best.pt
     --feature-encoder-spec "{stem}" --encoder "{{audio_adapter: {{feature_encoder_spec: '{stem}'}}}}"
 """
