@@ -69,7 +69,7 @@ class PretrainModel(AligningModel):
             masks: per masked pass ("text", "text+image", ...) and modality ``mask_indices`` and ``keep_ids``; only
                 the passes of ``teachers`` are run.
             teachers: masked pass -> the unmasked pass whose features teach it.
-            anchor_grad: whether the first modality's own pass is trained.
+            anchor_grad: whether the own pass of the anchor, the model's first modality, is trained.
 
         Returns:
             ``embeddings`` per modality Tensor[B, D]; ``logit_scale``; per masked pass ``teachers`` and ``students``:
@@ -77,8 +77,9 @@ class PretrainModel(AligningModel):
         """
         teachers = teachers or {}
         features: dict[Pass, dict[str, Tensor]] = {}
-        for i, name in enumerate(inputs):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and (anchor_grad or i > 0)):
+        for name in inputs:
+            trained = anchor_grad or name != self.modalities[0]
+            with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
                 features[name,] = self.encode({name: inputs[name]})
                 features[name,][f"{name}_embedding"] = self.project(name, features[name,][name])
         embeddings = {name: features[name,].pop(f"{name}_embedding") for name in inputs}

@@ -96,7 +96,8 @@ class PairTask(FairseqTask):
             raise ValueError(
                 f"selected_cols={selected!r}: name a column each for {', '.join(self.column_roles)}, in this order"
             )
-        return {role: name for role, name in zip(self.column_roles, names, strict=False) if role in self.modalities}
+        by_role = dict(zip(self.column_roles, names, strict=False))
+        return {name: by_role[name] for name in self.modalities}
 
     # -- model --------------------------------------------------------------------------------------------------------
 

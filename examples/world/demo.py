@@ -33,7 +33,7 @@ STAGE1 = """
 """
 STAGE2 = """
     {out}/world/audio_text --task audio_text_pretrain --selected-cols uniq_id,audio,text
-    --criterion audio_text_pretrain_loss --lr 5e-4 --stage2-pretrain --reset-logit-scale
+    --criterion audio_text_pretrain_loss --lr 1e-3 --stage2-pretrain --reset-logit-scale
     --finetune-from-model {out}/stage1/checkpoint_best.pt
     --feature-encoder-spec "{stem}" --encoder "{{audio_adapter: {{feature_encoder_spec: '{stem}'}}}}"
 """
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("outputs/demo"), help="folder (default outputs/demo)")
     parser.add_argument("--train", type=int, default=8000, help="training pictures, and as many sounds (default 8000)")
     parser.add_argument(
-        "--updates", type=int, nargs=2, default=(300, 300), metavar=("STAGE1", "STAGE2"), help="default 300 300"
+        "--updates", type=int, nargs=2, default=(400, 300), metavar=("STAGE1", "STAGE2"), help="default 400 300"
     )
     parser.add_argument("--batch-size", type=int, default=64, help="default 64")
     parser.add_argument("--seed", type=int, default=1, help="of the world and of training (default 1)")

@@ -91,7 +91,9 @@ def pictures(tmp_path_factory) -> Path:
 def stage1(pictures) -> tuple[Path, str]:
     """An uninterrupted run, and what it printed."""
     save_dir = pictures.parent / "stage1"
-    options = train_flags(save_dir, "image_text_pretrain", patch_image_size=32, save_interval_updates=1)
+    options = train_flags(
+        save_dir, "image_text_pretrain", patch_image_size=32, save_interval_updates=1, batch_size_valid=1
+    )
     return save_dir, run(command("train", pictures, "image_text_pretrain", **options))
 
 
@@ -137,7 +139,8 @@ RECALLS = [f"valid_{name}" for d in ("txt", "img") for name in (f"{d}_r1", f"{d}
 
 
 def validate(data: Path, save_dir: Path, bpe: Path) -> dict:
-    options = {"path": save_dir / "checkpoint_last.pt", "patch_image_size": 32, "bpe_dir": bpe}
+    # one sample a batch: nothing depends on how samples are grouped, not even rounding
+    options = {"path": save_dir / "checkpoint_last.pt", "patch_image_size": 32, "bpe_dir": bpe, "batch_size": 1}
     return logged(run(command("validate", data, "image_text_pretrain", **options)), "valid")[0]
 
 
@@ -163,6 +166,7 @@ def test_two_ranks_report_the_recall_of_one_process(pictures, tmp_path) -> None:
         patch_image_size=32,
         media_root=pictures,
         batch_size=2,
+        batch_size_valid=1,
         max_epoch=1,
         ddp_backend="legacy_ddp",
         distributed_backend="gloo",
