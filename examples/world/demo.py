@@ -18,7 +18,7 @@ from one_peace.examples.steps import Step, StepFailed, run_steps
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE_SIZE = 64
 # Seconds on two CPU cores, about: how the steps share the progress bar.
-SHARES = {"world": 30, "tokenizer": 3, "stage1": 200, "stage2": 270, "merge": 5, "report": 15}
+SHARES = {"world": 30, "tokenizer": 3, "stage1": 300, "stage2": 220, "merge": 5, "report": 15}
 
 TRAINING = """
     --user-dir {user_dir} --arch one_peace_pretrain_tiny --bpe-dir {bpe}
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("outputs/demo"), help="folder (default outputs/demo)")
     parser.add_argument("--train", type=int, default=8000, help="training pictures, and as many sounds (default 8000)")
     parser.add_argument(
-        "--updates", type=int, nargs=2, default=(300, 120), metavar=("STAGE1", "STAGE2"), help="default 300 120"
+        "--updates", type=int, nargs=2, default=(220, 100), metavar=("STAGE1", "STAGE2"), help="default 220 100"
     )
     parser.add_argument("--batch-size", type=int, default=64, help="default 64")
     parser.add_argument("--seed", type=int, default=1, help="of the world and of training (default 1)")
