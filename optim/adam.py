@@ -73,7 +73,6 @@ def _implementation(parameters: list[Parameter]) -> tuple[type[torch.optim.Optim
     return torch.optim.AdamW, {"fused": devices <= {"cuda", "cpu"}}
 
 
-@register_optimizer("one_peace_adam", dataclass=AdjustAdamConfig)
 @register_optimizer("adjust_adam", dataclass=AdjustAdamConfig)
 class AdjustAdam(FairseqOptimizer):
     """AdamW over the groups of :func:`one_peace.optim.param_groups.parameter_groups`.
