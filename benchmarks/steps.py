@@ -1,190 +1,124 @@
 """Training steps and embedding passes per second: ``python -m one_peace.benchmarks.steps [--only vl128 embed_text]``.
 
-Each piece of work is a stage-1 or stage-2 step (forward, criterion, backward; no optimiser) or an embedding pass, at
-fixed sizes. Times are medians after a warm-up, with their spread; the machine's own matrix product is measured before
-and after, because what a machine reaches changes from minute to minute: compare ratios of one run only.
+Each piece of work (`works.WORKS`) is a stage-1, stage-2 or fine-tuning step (forward, criterion, backward) or an
+embedding pass, at fixed sizes. With ``--path fast reference`` both paths of the model are timed in turn and compared.
 """
 
 import argparse
-import json
-import platform
-import resource
-import statistics
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from types import SimpleNamespace
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from omegaconf import OmegaConf
-from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from one_peace.criterions.contrastive import (
-    AudioTextPretrainLoss,
-    AudioTextPretrainLossConfig,
-    ImageTextPretrainLoss,
-    ImageTextPretrainLossConfig,
-)
-from one_peace.data.collate import collate_masks, padding_mask
-from one_peace.data.masking import cover_previous_mask, outside_previous_mask, random_mask, span_mask
-from one_peace.models.pretrain import PretrainModel, PretrainModelConfig
+from one_peace.benchmarks import machine
+from one_peace.benchmarks.works import CPU_ONLY, WORKS, Build, Work
 
-VOCABULARY, TOKENS, SECONDS = 50264, 24, 5
-FRAMES = 249  # of five seconds
-WIDTHS = {"embed_dim": 384, "ffn_embed_dim": 1536, "layers": 6, "attention_heads": 6}
-DECODER = {"embed_dim": 192, "ffn_embed_dim": 768, "layers": 2, "attention_heads": 6}
-RELEASED_STEM = {
-    "feature_embed_dim": 512,
-    "feature_encoder_spec": "[(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512, 2, 2)] * 2",
-}
+PATHS = ("fast", "reference")
 
 
-@dataclass
-class Work:
-    """One thing to measure: ``run`` does it once for ``samples`` samples."""
-
-    samples: int
-    run: Callable[[], None]
+def make(name: str, path: str, setting: machine.Setting, optimizer: bool) -> Work:
+    """The named work on one path of the model, always with the same weights and inputs."""
+    setting.apply()
+    return WORKS[name](Build(setting, path == "reference", optimizer))
 
 
-def build(pair: tuple[str, str], image_size: int = 128, stage2: bool = False) -> PretrainModel:
-    """The measured model, with the branches of ``pair``."""
-    settings = {"text": {"vocab_size": VOCABULARY, "pad": 1}, "image": {"rel_bucket_size": image_size // 16}}
-    task = SimpleNamespace(modalities=pair, adapter_settings=lambda: settings)
-    cfg = OmegaConf.structured(PretrainModelConfig(size="small", stage2_pretrain=stage2))
-    cfg.encoder, cfg.decoder = {**WIDTHS, "audio_adapter": RELEASED_STEM}, DECODER
-    return PretrainModel.build_model(cfg, task)
+def first_run_memory(name: str, path: str, setting: machine.Setting, optimizer: bool) -> int | None:
+    """Bytes that the first run of the work adds."""
+    return machine.added_memory(make(name, path, setting, optimizer).run, setting.device)
 
 
-def text(batch: int) -> tuple[dict, list[int]]:
-    """Captions of 20 to 24 tokens."""
-    lengths = [TOKENS - i % 5 for i in range(batch)]
-    return {"values": torch.randint(4, VOCABULARY, (batch, TOKENS)), "padding_mask": padding_mask(lengths)}, lengths
+def measure(
+    name: str, paths: Sequence[str], setting: machine.Setting, optimizer: bool, repeats: int
+) -> dict[str, dict[str, object]]:
+    """Speed, FLOPs and memory of the work on each path; with two paths also ``ratio``, the first over the second."""
+    cuda = torch.device(setting.device).type == "cuda"
+    works = [make(name, path, setting, optimizer) for path in paths]
+    countable = name not in CPU_ONLY  # PyTorch counts no int8 products
+    added = [machine.added_memory(work.run, setting.device) for work in works] if cuda else []
+    flops = [machine.flops(work.run) if countable else None for work in works]
+    times = machine.alternate([work.run for work in works], repeats, setting.device)
+    result: dict[str, dict[str, object]] = {}
+    for path, work, own, count in zip(paths, works, times, flops, strict=True):
+        speed = machine.spread(own, work.samples)
+        result[path] = {
+            **speed,
+            "gflop": count and round(count / 1e9, 2),
+            "gflop_per_s": count and round(count / speed["seconds"] / 1e9, 1),
+            "parameters": sum(parameter.numel() for parameter in work.model.parameters()),
+        }
+    del works, work
+    if not cuda:
+        added = [machine.in_fresh_process(first_run_memory, name, path, setting, optimizer) for path in paths]
+    for path, bytes_added in zip(paths, added, strict=True):
+        result[path]["added_mib"] = None if bytes_added is None else round(bytes_added / machine.MIB, 1)
+    if len(paths) == 2:
+        result["ratio"] = {"speed": machine.ratios(*times)}
+        if countable:
+            result["ratio"]["gflop"] = machine.significant(flops[0] / flops[1])
+        if all(added):
+            result["ratio"]["added_memory"] = machine.significant(added[0] / added[1])
+    return result
 
 
-def stage1(batch: int, image_size: int) -> Work:
-    """Image + text with the released masks."""
-    model, task = build(("text", "image"), image_size), SimpleNamespace(modalities=("text", "image"))
-    criterion = ImageTextPretrainLoss.build_criterion(OmegaConf.structured(ImageTextPretrainLossConfig()), task)
-    captions, lengths = text(batch)
-    words = [random_mask(n, 0.15) for n in lengths]
-    patches = [random_mask((image_size // 16) ** 2, 0.75) for _ in lengths]
-    masks = {
-        "text": {"text": collate_masks(words)},
-        "image": {"image": collate_masks(patches)},
-        "text+image": {
-            "text": collate_masks([outside_previous_mask(mask, 0.4) for mask in words]),
-            "image": collate_masks([cover_previous_mask(mask, 0.6875) for mask in patches]),
-        },
-    }
-    inputs = {"text": captions, "image": {"values": torch.randn(batch, 3, image_size, image_size)}}
-    return step(model, criterion, inputs, masks, batch)
+def rows(results: Mapping[str, Mapping], product: float) -> list[dict[str, object]]:
+    """The table: one line a work and path, one for their ratio."""
+    return [
+        {"work": name, "path": path, **(ratio_cells(one) if path == "ratio" else cells(one, product))}
+        for name, result in results.items()
+        for path, one in result.items()
+    ]
 
 
-def stage2(batch: int) -> Work:
-    """Audio + text, shared parts frozen, clips of five seconds."""
-    model, task = build(("text", "audio"), stage2=True), SimpleNamespace(modalities=("text", "audio"))
-    criterion = AudioTextPretrainLoss.build_criterion(OmegaConf.structured(AudioTextPretrainLossConfig()), task)
-    captions, lengths = text(batch)
-    masks = {
-        "audio": {"audio": collate_masks([span_mask(FRAMES, 0.55) for _ in lengths])},
-        "text+audio": {
-            "text": collate_masks([random_mask(n, 0.4) for n in lengths]),
-            "audio": collate_masks([span_mask(FRAMES, 0.45) for _ in lengths]),
-        },
-    }
-    return step(model, criterion, {"text": captions, "audio": clips(batch)}, masks, batch)
-
-
-def clips(batch: int) -> dict:
-    """Sounds of five seconds, none padded."""
-    return {"values": torch.randn(batch, SECONDS * 16000), "padding_mask": padding_mask([FRAMES] * batch)}
-
-
-def step(model: PretrainModel, criterion, inputs: dict, masks: dict, batch: int) -> Work:
-    """Forward, criterion and backward."""
-    sample = {"nsentences": batch, "net_input": {"inputs": inputs, "masks": masks}}
-
-    def run() -> None:
-        model.zero_grad(set_to_none=True)
-        criterion.compute(model, sample)[0].backward()
-
-    return Work(batch, run)
-
-
-def embed(name: str, raw: dict) -> Work:
-    """One embedding pass without gradient."""
-    model = build(("text", "image") if name != "audio" else ("text", "audio")).eval()
-    return Work(len(raw["values"]), torch.no_grad()(lambda: model.embed(name, **raw)))
-
-
-WORKS: dict[str, Callable[[], Work]] = {
-    "vl128": lambda: stage1(16, 128),
-    "vl384": lambda: stage1(4, 384),
-    "al5s": lambda: stage2(8),
-    "embed_image": lambda: embed("image", {"values": torch.randn(16, 3, 128, 128)}),
-    "embed_text": lambda: embed("text", text(16)[0]),
-    "embed_audio": lambda: embed("audio", clips(16)),
-}
-
-
-def matrix_product() -> float:
-    """GFLOP/s of a 2048^3 float32 product, the median of nine."""
-    a, times = torch.randn(2048, 2048), []
-    for _ in range(10):
-        start = time.perf_counter()
-        a @ a
-        times.append(time.perf_counter() - start)
-    return 2 * 2048**3 / statistics.median(times[1:]) / 1e9
-
-
-def measure(work: Work, repeats: int) -> dict[str, float]:
-    """Median and spread of ``repeats`` runs after two that do not count, and the FLOPs of one."""
-    with FlopCounterMode(display=False) as flops:
-        work.run()
-    work.run()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work.run()
-        times.append(time.perf_counter() - start)
-    middle = statistics.median(times)
+def cells(one: Mapping[str, Any], product: float) -> dict[str, object]:
+    """A measurement's part of a line; ``product`` is what the matrix product reached, in GFLOP/s."""
+    speed = one["gflop_per_s"]
     return {
-        "samples_per_s": round(work.samples / middle, 3),
-        "seconds": round(middle, 4),
-        "fastest": round(min(times), 4),
-        "slowest": round(max(times), 4),
-        "gflop": round(flops.get_total_flops() / 1e9, 2),
-        "gflop_per_s": round(flops.get_total_flops() / middle / 1e9, 1),
+        "samples/s": one["samples_per_s"],
+        "slowest to fastest": f"{one['slowest']} to {one['fastest']}",
+        "seconds": one["seconds"],
+        "GFLOP": one["gflop"],
+        "GFLOP/s": speed,
+        "of product": speed and round(speed / product, 3),
+        "added MiB": one["added_mib"],
     }
+
+
+def ratio_cells(ratio: Mapping[str, Any]) -> dict[str, object]:
+    """The line of a comparison, in the columns of `cells`."""
+    speed, gflop, memory = ratio["speed"], ratio.get("gflop"), ratio.get("added_memory")
+    return {
+        "samples/s": f"{speed['median']}x",
+        "slowest to fastest": f"{speed['least']}x to {speed['most']}x",
+        "seconds": None,
+        "GFLOP": gflop and f"{gflop}x",
+        "GFLOP/s": None,
+        "of product": None,
+        "added MiB": memory and f"{memory}x",
+    }
+
+
+def parse() -> argparse.Namespace:
+    parser = machine.parser(__doc__)
+    parser.add_argument("--only", nargs="+", choices=WORKS, help="works (default: all that the device can do)")
+    parser.add_argument("--path", nargs="+", choices=PATHS, default=["fast"], help="two are compared (default fast)")
+    parser.add_argument("--optimizer", action="store_true", help="training steps include the update of the weights")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", nargs="+", choices=WORKS, default=list(WORKS), help="default: all")
-    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each (default 5)")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default: all)")
-    parser.add_argument("--out", type=Path, help="also write the numbers to this json file")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    result: dict[str, object] = {
-        "machine": platform.processor() or platform.machine(),
-        "threads": args.threads,
-        "torch": torch.__version__,
-        "matrix_product_before": round(matrix_product(), 1),
-    }
-    for name in tqdm(args.only, unit="work"):
-        result[name] = measure(WORKS[name](), args.repeats)
-        tqdm.write(f"{name}: {result[name]}", file=sys.stderr)
-    result["matrix_product_after"] = round(matrix_product(), 1)
-    result["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps(result, indent=1))
-    if args.out:
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+    args = parse()
+    setting = machine.setting_of(args)
+    able = torch.device(args.device).type == "cpu" and args.dtype == "float32"
+    names = args.only or [name for name in WORKS if able or name not in CPU_ONLY]
+    if not able and set(names) & set(CPU_ONLY):
+        raise SystemExit(f"{', '.join(CPU_ONLY)} run on the CPU in float32 only")
+    results = {}
+    with machine.described(setting) as described:
+        for name in tqdm(names, unit="work"):
+            results[name] = measure(name, args.path, setting, args.optimizer, args.repeats)
+    products = described["product_gflop_per_s"]
+    machine.report(args, described, results, rows(results, sum(products) / len(products)))
 
 
 if __name__ == "__main__":

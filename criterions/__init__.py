@@ -2,7 +2,7 @@
 
 from . import contrastive  # noqa: F401  (registers the criterions)
 from .aligning import aligning_contrast
+from .cross_entropy import label_smoothed_cross_entropy
 from .denoising import denoising_contrast
-from .label_smoothing import label_smoothed_cross_entropy
 
 __all__ = ["aligning_contrast", "denoising_contrast", "label_smoothed_cross_entropy"]

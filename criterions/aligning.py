@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather as all_gather_with_grad
 
-from .label_smoothing import label_smoothed_cross_entropy
+from .cross_entropy import contrast
 
 
 def aligning_contrast(
@@ -25,35 +25,35 @@ def aligning_contrast(
     Returns:
         The loss averaged over local rows, and how many local rows of a and of b rank their partner first.
     """
-    keys_a, first = gather_rows(a_BD, gather_with_grad)
-    keys_b, _ = gather_rows(b_BD, gather_with_grad)
+    keys_a_GD, keys_b_GD, first = gather_pairs(a_BD, b_BD, gather_with_grad)
     target_B = first + torch.arange(len(a_BD), device=a_BD.device)
-    a2b_BG = logit_scale * a_BD @ keys_b.T
-    b2a_BG = logit_scale * b_BD @ keys_a.T
-    loss = 0.5 * sum(label_smoothed_cross_entropy(logits, target_B, label_smoothing) for logits in (a2b_BG, b2a_BG))
-    with torch.no_grad():
-        a_correct, b_correct = ((logits.argmax(dim=1) == target_B).sum() for logits in (a2b_BG, b2a_BG))
-    return loss, a_correct, b_correct
+    a2b, a_correct = contrast(a_BD, keys_b_GD, target_B, logit_scale, label_smoothing)
+    b2a, b_correct = contrast(b_BD, keys_a_GD, target_B, logit_scale, label_smoothing)
+    return 0.5 * (a2b + b2a), a_correct, b_correct
 
 
 def join_as_nobody(a_BD: Tensor, b_BD: Tensor, *, gather_with_grad: bool = False) -> Tensor:
     """The part of a rank that has no batch of its own in a step the others take: it adds no keys, its loss is 0."""
-    keys = [gather_rows(x_BD[:0], gather_with_grad)[0] for x_BD in (a_BD, b_BD)]
-    return sum(x.sum() * 0 for x in (*keys, a_BD, b_BD))
+    keys_a_GD, keys_b_GD, _ = gather_pairs(a_BD[:0], b_BD[:0], gather_with_grad)
+    return sum(x.sum() * 0 for x in (keys_a_GD, keys_b_GD, a_BD, b_BD))
 
 
-def gather_rows(x_BD: Tensor, with_grad: bool) -> tuple[Tensor, int]:
-    """Rows of all ranks, Tensor[G, D], and the index of this rank's first row. Ranks may hold different numbers."""
+def gather_pairs(a_BD: Tensor, b_BD: Tensor, with_grad: bool) -> tuple[Tensor, Tensor, int]:
+    """Rows of all ranks, Tensor[G, D] each, and the index of this rank's first. Ranks may hold different numbers."""
+    if not with_grad:
+        a_BD, b_BD = a_BD.detach(), b_BD.detach()
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return (x_BD if with_grad else x_BD.detach()), 0
+        return a_BD, b_BD, 0
     world, rank = dist.get_world_size(), dist.get_rank()
-    counts = [torch.zeros(1, dtype=torch.long, device=x_BD.device) for _ in range(world)]
-    dist.all_gather(counts, torch.tensor([len(x_BD)], device=x_BD.device))
-    counts = [int(count) for count in counts]
-    padded = torch.cat([x_BD, x_BD.new_zeros(max(counts) - len(x_BD), x_BD.shape[1])])
+    counts = [torch.zeros(1, dtype=torch.long, device=a_BD.device) for _ in range(world)]
+    dist.all_gather(counts, torch.tensor([len(a_BD)], device=a_BD.device))
+    counts = torch.cat(counts).tolist()
+    pairs = torch.cat([a_BD, b_BD], dim=1)  # one collective for both
+    padded = torch.cat([pairs, pairs.new_zeros(max(counts) - len(pairs), pairs.shape[1])])
     if with_grad:
         parts = list(all_gather_with_grad(padded))
     else:
         parts = [torch.empty_like(padded) for _ in range(world)]
-        dist.all_gather(parts, padded.detach().contiguous())
-    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)]), sum(counts[:rank])
+        dist.all_gather(parts, padded)
+    pairs = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+    return *pairs.split([a_BD.shape[1], b_BD.shape[1]], dim=1), sum(counts[:rank])

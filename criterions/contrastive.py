@@ -11,7 +11,7 @@ from torch import Tensor
 
 from one_peace.models.config import parse_group
 from one_peace.models.flags import add_group_flags
-from one_peace.models.pretrain import Pass
+from one_peace.models.pretrain import Names
 
 from .aligning import aligning_contrast, join_as_nobody
 from .denoising import denoising_contrast
@@ -21,8 +21,8 @@ from .denoising import denoising_contrast
 class Denoising:
     """One masked pass: what the student reads, what teaches it, and the weight of each modality's loss."""
 
-    masked: Pass
-    teacher: Pass
+    masked: Names
+    teacher: Names
     weights: dict[str, float]
 
 
@@ -132,14 +132,21 @@ class PretrainLossBase(AligningLoss):
                 term = denoising_contrast(
                     out["students"][d.masked][name],
                     out["teachers"][d.masked][name],
-                    masks["+".join(d.masked)][name]["mask_indices"],
-                    out["paddings"][name],
+                    targets(masks["+".join(d.masked)][name]["mask_indices"], out["paddings"][name]),
                     logit_scale=self.dcl_logit_scale,
                     label_smoothing=self.dcl_smoothing,
                 )
                 loss = loss + weight * term
                 log["_".join(["dcl", *([self.joint] if len(d.masked) > 1 else []), name, "loss"])] = term.detach()
         return loss, self.log(sample, loss, log), out["embeddings"]
+
+
+def targets(mask_BL: Tensor, padding_BL: Tensor | None) -> Tensor:
+    """LongTensor[M]: the number of each masked unit among all units of the batch (CLS and padding are none)."""
+    unit_BL = torch.ones_like(mask_BL) if padding_BL is None else ~padding_BL
+    unit_BL = torch.cat([unit_BL.new_zeros(len(unit_BL), 1), unit_BL[:, 1:]], dim=1)
+    number_BL = unit_BL.flatten().cumsum(0).view_as(unit_BL) - 1
+    return number_BL[mask_BL]
 
 
 @dataclass

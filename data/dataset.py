@@ -3,6 +3,7 @@
 import hashlib
 import traceback
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from torch import BoolTensor, Generator, Tensor
 
 from one_peace.data.collate import collate_masks
 from one_peace.data.errors import DataError, SampleError
+from one_peace.data.lengths import count_units, length_buckets
 from one_peace.data.manifest import Manifest
 from one_peace.data.masking import MaskPlan
 
@@ -43,6 +45,10 @@ class ManifestDataset(FairseqDataset):
         train: shuffle, augment, replace corrupt samples; otherwise the order and every value are fixed.
         root: folder that relative media paths start from.
 
+    Attributes:
+        by_length: samples count as their units (tokens, patches, frames) rather than as 1, and training batches hold
+            samples of similar length. A task sets it, before the order is asked for, where a batch has a budget.
+
     Raises:
         ValueError: columns, readers and mask plan do not fit together.
     """
@@ -66,6 +72,7 @@ class ManifestDataset(FairseqDataset):
         self.train = train
         self.root = manifest.path.parent if root is None else Path(root)
         self.epoch = 1
+        self.by_length = False
         self._check()
 
     def _check(self) -> None:
@@ -93,22 +100,33 @@ class ManifestDataset(FairseqDataset):
         return not self.train
 
     def ordered_indices(self) -> np.ndarray:
-        """int64[rows]: shuffled by (seed, epoch) in training, in order otherwise."""
+        """int64[rows]: shuffled by (seed, epoch) in training, in order otherwise.
+
+        ``by_length`` sorts the shuffled rows by bucket of length; fairseq shuffles the batches it makes of them.
+        """
         if not self.train:
             return np.arange(len(self), dtype=np.int64)
-        return np.random.default_rng(stable_hash("order", self.seed, self.epoch)).permutation(len(self))
+        order = np.random.default_rng(stable_hash("order", self.seed, self.epoch)).permutation(len(self))
+        if self.by_length:
+            order = order[np.argsort(length_buckets(self.units)[order], kind="stable")]
+        return order
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """int64[rows]: estimates without decoding, see `count_units`; counted when first asked for."""
+        return count_units(self.manifest, self.columns, self.readers, self.root)
 
     def num_tokens(self, index: int) -> int:
-        """1: lengths are unknown until a file is decoded, so batches are counted in samples (``--batch-size``)."""
-        return 1
+        """Units of a sample ``by_length``, else 1: batches are counted in samples (``--batch-size``)."""
+        return int(self.units[index]) if self.by_length else 1
 
     def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
         """`num_tokens` of many."""
-        return np.ones(len(indices), dtype=np.int64)
+        return self.units[indices] if self.by_length else np.ones(len(indices), dtype=np.int64)
 
     def size(self, index: int) -> int:
-        """1, see `num_tokens`."""
-        return 1
+        """`num_tokens`."""
+        return self.num_tokens(index)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """One sample, or ``{"error": message}``; never raises."""

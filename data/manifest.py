@@ -26,12 +26,16 @@ class Manifest:
     Args:
         path: the file.
         columns: names of the columns to read, in the order in which rows give them.
+        optional: further columns, read after those if the header names them.
+
+    Attributes:
+        columns: the names of the columns that rows give.
 
     Raises:
         DataError: the file is missing, empty, without rows, not UTF-8, or lacks a column.
     """
 
-    def __init__(self, path: str | os.PathLike, columns: Sequence[str]):
+    def __init__(self, path: str | os.PathLike, columns: Sequence[str], optional: Sequence[str] = ()):
         self.path = Path(path)
         self.columns = tuple(columns)
         self._file = self._open()
@@ -40,6 +44,7 @@ class Manifest:
             raise self._error("the file is empty", remedy=self._format_hint())
         header = self._split(self._line(0).removeprefix(b"\xef\xbb\xbf"), row=None)
         self._num_cells = len(header)
+        self.columns += tuple(name for name in optional if name in header and name not in self.columns)
         self._places = [self._place(name, header) for name in self.columns]
         if not len(self):
             raise self._error("there is a header and no row", remedy="Add one line for each sample")

@@ -55,7 +55,8 @@ class Adapter(nn.Module, ABC):
         attention_heads: H.
         num_tables: relative position tables, 1 (shared by all layers) or one a layer.
         stem: False in the decoder, which receives vectors: no input stem is built.
-        release_padding: reproduce the release's arithmetic where padding leaks into results (see `Encoder`).
+        release_padding: reproduce the release's arithmetic where padding leaks into results (see `Wrapper`).
+        reference: compute the stem in the plainest way (see `Wrapper`).
     """
 
     def __init__(
@@ -68,11 +69,13 @@ class Adapter(nn.Module, ABC):
         num_tables: int = 1,
         stem: bool = True,
         release_padding: bool = False,
+        reference: bool = False,
     ):
         super().__init__()
         self.name = name
         self.config = config
         self.release_padding = release_padding
+        self.reference = reference
         if stem:  # in the decoder CLS is the encoder's
             self.cls_embedding = nn.Parameter(torch.zeros(1, 1, embed_dim))
         if config.add_type_embedding:
@@ -126,24 +129,39 @@ class Adapter(nn.Module, ABC):
     def forward(
         self, values: Tensor, padding_mask: Tensor | None = None, keep_ids: Tensor | None = None, instance: int = 0
     ) -> Sequence:
-        """Embed raw input; with ``keep_ids`` only the kept positions enter the sequence.
+        """Raw input -> sequence: `stem`, then `sequence`, which say what the arguments are."""
+        return self.sequence(*self.stem(values, padding_mask), keep_ids, instance)
+
+    def stem(self, values: Tensor, padding_mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Embed raw input: x_BLD with CLS first, without positions, and its padding. All passes of a step can share it.
 
         Args:
             values: raw batch, as the modality's reader collates it.
             padding_mask: BoolTensor[B, L], True = padding; read off ``values`` when None.
-            keep_ids: LongTensor[B, K], kept positions (CLS = 0 included), rows padded with -1.
-            instance: 0 for the first input of this modality in the sample, 1 for a second one.
 
         Raises:
             ValueError: the padding mask does not fit the embedded length.
         """
         units_BND = self.embed(values)
         x_BLD = torch.cat([self.cls_embedding.expand(units_BND.shape[0], -1, -1).to(units_BND), units_BND], dim=1)
-        length = x_BLD.shape[1]
         padding_BL = self.padding_mask(values) if padding_mask is None else padding_mask
-        if padding_BL is not None and padding_BL.shape[1] != length:
-            raise ValueError(f"{self.name}: padding mask of {padding_BL.shape[1]} positions for a sequence of {length}")
-        places_BL = None
+        if padding_BL is not None and padding_BL.shape[1] != x_BLD.shape[1]:
+            raise ValueError(
+                f"{self.name}: padding mask of {padding_BL.shape[1]} positions for a sequence of {x_BLD.shape[1]}"
+            )
+        return x_BLD, padding_BL
+
+    def sequence(
+        self, x_BLD: Tensor, padding_BL: Tensor | None, keep_ids: Tensor | None = None, instance: int = 0
+    ) -> Sequence:
+        """The encoder's input from what `stem` made; with ``keep_ids`` only the kept positions enter.
+
+        Args:
+            x_BLD, padding_BL: see `stem`.
+            keep_ids: LongTensor[B, K], kept positions (CLS = 0 included), rows padded with -1.
+            instance: 0 for the first input of this modality in the sample, 1 for a second one.
+        """
+        length, places_BL = x_BLD.shape[1], None
         if keep_ids is not None:
             places_BL, padding_BL = self._kept_places(keep_ids)
             x_BLD = x_BLD.gather(1, places_BL[..., None].expand(-1, -1, x_BLD.shape[-1]))
@@ -197,9 +215,13 @@ class Adapter(nn.Module, ABC):
     def _relative_biases(self, length: int, places_BL: Tensor | None) -> list[Tensor]:
         if not self.rel_pos_table_list:
             return []
-        index = self.relative_index(length)
-        if places_BL is None:
-            index = index[None]
-        else:
-            index = index[places_BL[:, :, None], places_BL[:, None, :]]
-        return [table(index).permute(0, 3, 1, 2) for table in self.rel_pos_table_list]
+        index = self.relative_index(length)[None]
+        if places_BL is not None:
+            index = index[0][places_BL[:, :, None], places_BL[:, None, :]]
+        return [self._look_up(table.weight, index) for table in self.rel_pos_table_list]
+
+    @staticmethod
+    def _look_up(table_RH: Tensor, index_BLL: Tensor) -> Tensor:
+        """Tensor[B, H, L, L], heads first in memory too, as attention reads them."""
+        bias_HX = table_RH.T.index_select(1, index_BLL.flatten())
+        return bias_HX.unflatten(1, index_BLL.shape).transpose(0, 1)

@@ -100,6 +100,17 @@ class Reader(ABC):
     def num_units(self, value: Tensor) -> int:
         """Length of the sequence that the adapter makes of ``value``, without CLS."""
 
+    def estimate_units(self, cell: str, root: Path, duration: float | None = None) -> int:
+        """`num_units` of what ``cell`` names, without decoding it, and at least 1; a guess will do, and no file is so
+        bad that it raises. Batches within a budget (``--max-tokens``) count samples by it.
+
+        Args:
+            cell: the cell as it stands in the manifest.
+            root: folder that relative paths start from.
+            duration: seconds, of a manifest that has a column of that name.
+        """
+        return 1
+
     def mask(
         self,
         value: Tensor,

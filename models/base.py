@@ -30,6 +30,9 @@ class BaseModelConfig(FairseqDataclass):
     release_padding: bool = field(
         default=False, metadata={"help": "let padding leak into results where the original release does"}
     )
+    reference: bool = field(
+        default=False, metadata={"help": "compute in the plainest way, slower: to check and measure the fast one"}
+    )
 
 
 @register_model("one_peace_base", dataclass=BaseModelConfig)
@@ -42,7 +45,10 @@ class BaseModel(BaseFairseqModel):
         self.modalities = tuple(encoder.adapters)
         self.embed_dim = encoder.embed_dim
         self.encoder_wrapper = Encoder(
-            encoder, tables_per_layer=cfg.copy_rel_pos_table, release_padding=cfg.release_padding
+            encoder,
+            tables_per_layer=cfg.copy_rel_pos_table,
+            release_padding=cfg.release_padding,
+            reference=cfg.reference,
         )
 
     @classmethod

@@ -5,6 +5,7 @@ H heads.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,44 +14,138 @@ from torch.utils.checkpoint import checkpoint
 from one_peace.modalities import Adapter, Sequence, get_modality
 
 from .config import EncoderConfig
-from .layers.attention import LAYER_NORM_EPS
 from .layers.encoder_layer import EncoderLayer
-from .layers.packing import Packing
+from .layers.linears import LAYER_NORM_EPS
+from .layers.packing import Chosen, Extent, Packing
 
 Inputs = Mapping[str, Mapping[str, Tensor]]
 
 
-class FusionModel(nn.Module):
-    """Layers with shared attention and one feed-forward network a modality; one final LayerNorm a modality."""
+Wanted = str | Mapping[str, Tensor]
 
-    def __init__(self, config: EncoderConfig, modalities: Iterable[str], release_padding: bool):
+
+@dataclass
+class Pass:
+    """What one pass reads, and which of its features are wanted.
+
+    Attributes:
+        sequences: one a modality, joined in this order.
+        wanted: "all": x_BLD, CLS first, 0 where padded; "cls": x_BD, for a pass of one modality; "units": rows x_UD of
+            all real positions but CLS; or per modality a BoolTensor[B, L]: rows x_MD of the positions where it is True.
+        constants: give the features of all units too, without gradient.
+    """
+
+    sequences: list[Sequence]
+    wanted: Wanted = "all"
+    constants: bool = False
+
+
+@dataclass
+class Features:
+    """Per modality what a `Pass` wanted, and the constant rows x_UD of its units where it asked for them."""
+
+    wanted: dict[str, Tensor]
+    constants: dict[str, Tensor] | None = None
+
+
+class FusionModel(nn.Module):
+    """Layers with shared attention and one feed-forward network a modality; one final LayerNorm a modality.
+
+    All passes of a call go through a layer together, in one matrix product a weight. The last layer is computed only
+    for positions whose features are wanted, and without gradient where they are wanted as constants.
+    """
+
+    def __init__(self, config: EncoderConfig, modalities: Iterable[str], *, release_padding: bool, reference: bool):
         super().__init__()
         modalities = tuple(modalities)
         self.heads = config.attention_heads
         self.checkpoint_activations = config.checkpoint_activations
         self.release_padding = release_padding
+        self.reference = reference
         rates = [config.drop_path_rate * i / max(config.layers - 1, 1) for i in range(config.layers)]
         self.layers = nn.ModuleList(EncoderLayer(config, modalities, rate) for rate in rates)
         for name in modalities:
             self.add_module(f"{name}_layer_norm", nn.LayerNorm(config.embed_dim, eps=LAYER_NORM_EPS))
 
-    def forward(self, sequences: list[Sequence]) -> dict[str, Tensor]:
-        """Join, encode, take apart: features x_BLD of each modality, CLS first; 0 where padded."""
-        padding_B11L = self._key_padding(sequences)
-        biases = self._biases(sequences, padding_B11L)
-        packing = Packing.of(sequences, skip_padding=padding_B11L is not None)
-        x_ND = packing.pack_parts([sequence.x_BLD for sequence in sequences])
+    def forward(self, passes: list[Pass]) -> list[Features]:
+        """Encode each pass; what it gives does not depend on the others."""
+        if self.reference:
+            return [self._reference(one) for one in passes]
+        biases = [self._biases(one.sequences) for one in passes]
+        keys = Packing([self._places(one, "all") for one in passes])
+        x_ND = keys.pack([[sequence.x_BLD for sequence in one.sequences] for one in passes])
         for i, layer in enumerate(self.layers):
-            bias_BHLL = biases[i] if len(biases) > 1 else biases[0]
+            factors = layer.draw(keys.samples, x_ND)
+            biases_of_layer = [tables[min(i, len(tables) - 1)] for tables in biases]
+            if i < len(self.layers) - 1:
+                x_ND = self._run(layer, x_ND, biases_of_layer, keys, factors)
+        return self._wanted_of(passes, x_ND, biases_of_layer, keys, factors)
+
+    def _run(self, layer: EncoderLayer, x_ND: Tensor, *rest) -> Tensor:
+        if self.checkpoint_activations and torch.is_grad_enabled():
+            return checkpoint(layer, x_ND, *rest, use_reentrant=False)
+        return layer(x_ND, *rest)
+
+    def _wanted_of(self, passes: list[Pass], x_ND: Tensor, biases, keys: Packing, factors) -> list[Features]:
+        """The last layer and norm, for what the passes want."""
+        places = [self._places(one, one.wanted) for one in passes]
+        found = self._last_layer(x_ND, biases, keys, factors, Packing(places), [one.wanted for one in passes])
+        features = [Features(wanted) for wanted in found]
+        constant = [i for i, one in enumerate(passes) if one.constants]
+        if constant:
+            with torch.no_grad():
+                part = keys.subset(constant)
+                units = Packing([self._places(passes[i], "units") for i in constant], part.first_sample)
+                x_ND = keys.rows_of_subset(x_ND, part)
+                found = self._last_layer(
+                    x_ND, [biases[i] for i in constant], part, factors, units, ["units"] * len(constant)
+                )
+            for i, rows in zip(constant, found, strict=True):
+                features[i].constants = rows
+        return features
+
+    def _last_layer(
+        self, x_ND: Tensor, biases, keys: Packing, factors, places: Packing, wanted: list[Wanted]
+    ) -> list[dict[str, Tensor]]:
+        chosen = None if all(w == "all" for w in wanted) else Chosen(places, keys.pick(places))
+        biases = [b[:, :, :1] if b is not None and w == "cls" else b for b, w in zip(biases, wanted, strict=True)]
+        x_ND = self._run(self.layers[-1], x_ND, biases, keys, factors, chosen)
+        x_ND = torch.cat([self.get_submodule(f"{name}_layer_norm")(rows) for name, rows in places.split(x_ND)])
+        rows, rectangles = places.rows_of_parts(x_ND), places.unpack(x_ND)
+        return [rectangles[i] if w == "all" else rows[i] for i, w in enumerate(wanted)]
+
+    def _places(self, one: Pass, wanted: Wanted) -> list[Extent]:
+        """The places of a pass that a layer computes whose outputs at ``wanted`` are wanted."""
+        extents, masked = [], self._key_padding(one.sequences) is not None
+        for sequence in one.sequences:
+            batch, length = sequence.x_BLD.shape[:2]
+            exists_BM = ~sequence.padding_BL if masked and sequence.padding_BL is not None else None
+            if wanted == "cls":
+                length, exists_BM = 1, None
+            elif wanted == "units":
+                exists_BM = units(sequence)
+            elif wanted != "all":
+                exists_BM = wanted[sequence.name]
+            extents.append(Extent(sequence.name, batch, length, sequence.x_BLD.device, exists_BM))
+        return extents
+
+    def _reference(self, one: Pass) -> Features:
+        """One pass by itself, padding computed and thrown away, as one would write it down."""
+        biases = self._biases(one.sequences)
+        x_BLD = torch.cat([sequence.x_BLD for sequence in one.sequences], dim=1)
+        lengths = {sequence.name: sequence.x_BLD.shape[1] for sequence in one.sequences}
+        for i, layer in enumerate(self.layers):
+            rest = (biases[min(i, len(biases) - 1)], lengths, layer.draw(len(x_BLD), x_BLD))
             if self.checkpoint_activations and torch.is_grad_enabled():
-                x_ND = checkpoint(layer, x_ND, bias_BHLL, packing, use_reentrant=False)
+                x_BLD = checkpoint(layer.reference, x_BLD, *rest, use_reentrant=False)
             else:
-                x_ND = layer(x_ND, bias_BHLL, packing)
-        rows = [
-            self.get_submodule(f"{name}_layer_norm")(part)
-            for (name, _), part in zip(packing.parts, packing.split(x_ND), strict=True)
-        ]
-        return {name: x for (name, _), x in zip(packing.parts, packing.unpack_parts(rows), strict=True)}
+                x_BLD = layer.reference(x_BLD, *rest)
+        parts = x_BLD.split(list(lengths.values()), dim=1)
+        out = {name: self.get_submodule(f"{name}_layer_norm")(x) for name, x in zip(lengths, parts, strict=True)}
+        features = Features({s.name: _select(out[s.name], s, one.wanted) for s in one.sequences})
+        if one.constants:
+            features.constants = {s.name: _select(out[s.name].detach(), s, "units") for s in one.sequences}
+        return features
 
     def _key_padding(self, sequences: list[Sequence]) -> Tensor | None:
         """BoolTensor[B, 1, 1, L], True where a key must not be seen; None when all may be.
@@ -67,16 +162,17 @@ class FusionModel(nn.Module):
         ]
         return torch.cat(parts, dim=1)[:, None, None, :]
 
-    def _biases(self, sequences: list[Sequence], padding_B11L: Tensor | None) -> list[Tensor | None]:
+    def _biases(self, sequences: list[Sequence]) -> list[Tensor | None]:
         """What is added to the attention logits, Tensor[1 or B, H, L, L]: one for all layers, or one a layer.
 
         Relative position biases act within a modality's block and are 0 across modalities; padded keys get -inf.
         """
+        padding_B11L = self._key_padding(sequences)
         tables = max(len(sequence.biases) for sequence in sequences)
         biases = [self._block_diagonal(sequences, i) for i in range(tables)]
         if padding_B11L is None:
             return biases or [None]
-        biases = biases or [sequences[0].x_BLD.new_zeros(())]
+        biases = biases or [sequences[0].x_BLD.new_zeros(1, 1, padding_B11L.shape[-1], 1)]
         return [bias.masked_fill(padding_B11L, -torch.inf) for bias in biases]
 
     def _block_diagonal(self, sequences: list[Sequence], table: int) -> Tensor:
@@ -84,13 +180,30 @@ class FusionModel(nn.Module):
             return sequences[0].biases[table]
         batch = max((len(s.biases[table]) for s in sequences if s.biases), default=1)
         lengths = [sequence.x_BLD.shape[1] for sequence in sequences]
-        x_BLD, rows = sequences[0].x_BLD, []
-        for i, sequence in enumerate(sequences):
-            row = [x_BLD.new_zeros(batch, self.heads, lengths[i], length) for length in lengths]
+        bias_BHLL = sequences[0].x_BLD.new_zeros(batch, self.heads, sum(lengths), sum(lengths))
+        start = 0
+        for sequence, length in zip(sequences, lengths, strict=True):
             if sequence.biases:
-                row[i] = sequence.biases[table].expand(batch, -1, -1, -1)
-            rows.append(torch.cat(row, dim=-1))
-        return torch.cat(rows, dim=-2)
+                bias_BHLL[:, :, start : start + length, start : start + length] = sequence.biases[table]
+            start += length
+        return bias_BHLL
+
+
+def units(sequence: Sequence) -> Tensor:
+    """BoolTensor[B, L], True at every real position but CLS."""
+    unit_BL = torch.ones_like(sequence.x_BLD[..., 0], dtype=torch.bool)
+    if sequence.padding_BL is not None:
+        unit_BL &= ~sequence.padding_BL
+    unit_BL[:, 0] = False
+    return unit_BL
+
+
+def _select(x_BLD: Tensor, sequence: Sequence, wanted: Wanted) -> Tensor:
+    if wanted == "cls":
+        return x_BLD[:, 0]
+    if wanted == "all":
+        return x_BLD if sequence.padding_BL is None else x_BLD.masked_fill(sequence.padding_BL[..., None], 0)
+    return x_BLD[units(sequence) if wanted == "units" else wanted[sequence.name]]
 
 
 class Wrapper(nn.Module):
@@ -99,10 +212,13 @@ class Wrapper(nn.Module):
     Padding never changes a result: padded positions are zeroed before layer 0 and masked as keys everywhere.
     ``release_padding`` reproduces the places where the original release lets it through: its decoder attends to
     padding, its audio position convolutions run over padded frames, and a padded entry of ``keep_ids`` stands for
-    the last column's position.
+    the last column's position. ``reference`` computes the same in the plainest way: one pass at a time, padding
+    included, every module by itself.
     """
 
-    def __init__(self, config: EncoderConfig, *, stem: bool, tables_per_layer: bool, release_padding: bool):
+    def __init__(
+        self, config: EncoderConfig, *, stem: bool, tables_per_layer: bool, release_padding: bool, reference: bool
+    ):
         super().__init__()
         self.modalities = tuple(config.adapters)
         for name, adapter_config in config.adapters.items():
@@ -114,9 +230,10 @@ class Wrapper(nn.Module):
                 num_tables=config.layers if tables_per_layer else 1,
                 stem=stem,
                 release_padding=release_padding,
+                reference=reference,
             )
             self.add_module(f"{name}_adapter", adapter)
-        self.fusion_model = FusionModel(config, self.modalities, release_padding)
+        self.fusion_model = FusionModel(config, self.modalities, release_padding=release_padding, reference=reference)
         init_parameters(self)
 
     def adapter(self, name: str) -> Adapter:
@@ -129,40 +246,46 @@ class Wrapper(nn.Module):
 class Encoder(Wrapper):
     """Raw inputs of one or several modalities -> features (``encoder_wrapper``)."""
 
-    def __init__(self, config: EncoderConfig, *, tables_per_layer: bool = False, release_padding: bool = False):
-        super().__init__(config, stem=True, tables_per_layer=tables_per_layer, release_padding=release_padding)
+    def __init__(
+        self,
+        config: EncoderConfig,
+        *,
+        tables_per_layer: bool = False,
+        release_padding: bool = False,
+        reference: bool = False,
+    ):
+        super().__init__(
+            config,
+            stem=True,
+            tables_per_layer=tables_per_layer,
+            release_padding=release_padding,
+            reference=reference,
+        )
 
-    def forward(self, inputs: Inputs, keep_ids: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Features x_BLD per modality, CLS first; several inputs are read as one joint sequence, in the order given.
+    def sequences(self, inputs: Inputs, keep_ids: Mapping[str, Tensor] | None = None) -> list[Sequence]:
+        """What a pass reads, one sequence an input.
 
         Args:
             inputs: per modality the keyword arguments of its adapter: ``values`` and ``padding_mask``.
             keep_ids: per modality the kept positions LongTensor[B, K] of a masked pass (CLS included, padded with -1).
         """
         keep_ids = keep_ids or {}
-        return self.fusion_model([self.adapter(name)(**inputs[name], keep_ids=keep_ids.get(name)) for name in inputs])
+        return [self.adapter(name)(**inputs[name], keep_ids=keep_ids.get(name)) for name in inputs]
+
+    def forward(self, inputs: Inputs, keep_ids: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Features x_BLD per modality, CLS first; several inputs are read as one joint sequence, in the order given.
+
+        Arguments as in `sequences`.
+        """
+        return self.fusion_model([Pass(self.sequences(inputs, keep_ids))])[0].wanted
 
 
 class Decoder(Wrapper):
     """Encoder outputs of kept positions -> features of all positions (``decoder_wrapper``)."""
 
-    def __init__(self, config: EncoderConfig, *, release_padding: bool = False):
-        super().__init__(config, stem=False, tables_per_layer=False, release_padding=release_padding)
-
-    def forward(
-        self,
-        kept: Mapping[str, Tensor],
-        keep_ids: Mapping[str, Tensor],
-        mask_tokens: Mapping[str, Tensor],
-        lengths: Mapping[str, int],
-        paddings: Mapping[str, Tensor | None],
-    ) -> dict[str, Tensor]:
-        """Features x_BLD per modality; arguments as in `Adapter.restore`, one entry a modality."""
-        return self.fusion_model(
-            [
-                self.adapter(name).restore(x_BKD, keep_ids[name], mask_tokens[name], lengths[name], paddings[name])
-                for name, x_BKD in kept.items()
-            ]
+    def __init__(self, config: EncoderConfig, *, release_padding: bool = False, reference: bool = False):
+        super().__init__(
+            config, stem=False, tables_per_layer=False, release_padding=release_padding, reference=reference
         )
 
 

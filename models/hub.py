@@ -1,12 +1,17 @@
 """The model as a library: ``from_pretrained(path).embed("image", files)``."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from one_peace.data.errors import SampleError
@@ -14,6 +19,8 @@ from one_peace.modalities import Reader, build_readers, modality_names
 
 from .config import parse_group
 from .retrieval import RetrievalModel, RetrievalModelConfig
+
+WINDOW = 256  # items loaded before they are sorted by length; as many again are loaded while these are encoded
 
 
 class OnePeace:
@@ -23,10 +30,11 @@ class OnePeace:
         modalities: names of the branches, e.g. ("text", "image", "audio").
     """
 
-    def __init__(self, model: RetrievalModel, readers: Mapping[str, Reader]):
+    def __init__(self, model: RetrievalModel, readers: Mapping[str, Reader], dtype: torch.dtype = torch.float32):
         self.model = model.eval()
         self.readers = readers
         self.modalities = tuple(readers)
+        self.dtype = dtype
 
     @torch.inference_mode()
     def embed(
@@ -37,8 +45,11 @@ class OnePeace:
         batch_size: int = 32,
         root: str | Path = ".",
         progress: bool = False,
+        num_workers: int = 4,
     ) -> Tensor:
         """Unit-norm embeddings float32 Tensor[N, D] on the CPU, in the order of ``items``.
+
+        Items are read as they are needed and encoded in batches of similar length.
 
         Args:
             modality: one of ``modalities``.
@@ -46,47 +57,95 @@ class OnePeace:
             batch_size: items encoded at once.
             root: where relative paths start.
             progress: show a progress bar.
+            num_workers: threads that load items while the model computes; 0 loads them in between.
 
         Raises:
             ValueError: no such branch, or an item cannot be read; the message names it.
         """
         if modality not in self.modalities:
             raise ValueError(f"no {modality} branch in this checkpoint (it has {', '.join(self.modalities)})")
-        items = [str(item) for item in items]
-        starts = range(0, len(items), batch_size)
-        parts = [
-            self._embed_batch(modality, items[start : start + batch_size], Path(root))
-            for start in tqdm(starts, desc=f"embed {modality}", unit="batch", disable=not progress)
-        ]
-        return torch.cat(parts) if parts else torch.zeros(0, self.model.embed_dim)
+        if batch_size < 1 or num_workers < 0:
+            raise ValueError(f"batch_size={batch_size} must be at least 1, num_workers={num_workers} at least 0")
+        total = len(items) if hasattr(items, "__len__") else None
+        size, parts = max(1, WINDOW // batch_size) * batch_size, [torch.zeros(0, self.model.embed_dim)]
+        loaded = self._load_ahead(modality, items, Path(root), num_workers, size)
+        with tqdm(total=total, desc=f"embed {modality}", unit="item", disable=not progress) as bar:
+            while window := list(islice(loaded, size)):
+                parts.append(self._embed_window(modality, window, batch_size, bar))
+        return torch.cat(parts)
 
-    def _embed_batch(self, modality: str, items: Sequence[str], root: Path) -> Tensor:
-        reader, values = self.readers[modality], []
-        for item in items:
-            try:
-                values.append(reader.load(item, root))
-            except SampleError as error:
-                raise ValueError(f"{modality} {item!r}: {error}") from None
+    def _embed_window(self, modality: str, window: Sequence[Tensor], batch_size: int, bar: tqdm) -> Tensor:
+        """Embeddings of loaded values, in their order."""
+        reader, order = self.readers[modality], list(range(len(window)))
+        if not self.model.cfg.release_padding:  # there a result depends on the other items of its batch
+            order.sort(key=lambda i: reader.num_units(window[i]))
+        out_ND = torch.empty(len(window), self.model.embed_dim)
         device = next(self.model.parameters()).device
-        raw = {key: value.to(device) for key, value in reader.collate(values).items()}
-        return self.model.embed(modality, **raw).float().cpu()
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            raw = {
+                key: value.to(device, self.dtype if value.is_floating_point() else None)
+                for key, value in reader.collate([window[i] for i in chosen]).items()
+            }
+            out_ND[chosen] = self.model.embed(modality, **raw).float().cpu()
+            bar.update(len(chosen))
+        return out_ND
+
+    def _load_ahead(
+        self, modality: str, items: Iterable[str | Path], root: Path, num_workers: int, ahead: int
+    ) -> Iterator[Tensor]:
+        """Values in the order of ``items``, at most ``ahead`` of them loaded before they are asked for."""
+        if num_workers == 0:
+            yield from (self._load(modality, str(item), root) for item in items)
+            return
+        pool, waiting = ThreadPoolExecutor(num_workers), deque[Future[Tensor]]()
+        try:
+            for item in items:
+                waiting.append(pool.submit(self._load, modality, str(item), root))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _load(self, modality: str, item: str, root: Path) -> Tensor:
+        try:
+            return self.readers[modality].load(item, root)
+        except SampleError as error:
+            raise ValueError(f"{modality} {item!r}: {error}") from None
 
 
 def from_pretrained(
-    path: str | Path, *, device: str | torch.device = "cpu", release_padding: bool = False, **options: Any
+    path: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    compile: bool = False,
+    int8: bool = False,
+    release_padding: bool = False,
+    **options: Any,
 ) -> OnePeace:
     """Load a checkpoint: one trained here, merged by ``python -m one_peace.models.merge``, or released.
 
     Args:
         path: the file; only tensors and plain values are read from it, never code.
         device: where the model runs.
+        dtype: of weights and computation; embeddings are float32 always.
+        compile: let torch.compile fuse the encoder's layers; the first batches wait for the compiler.
+        int8: int8 weights and products on a CPU: a quarter of these layers' memory; embeddings differ slightly.
         release_padding: reproduce the numbers the original release gives for padded batches (see `Wrapper`).
         options: what differs from training, by task flag, e.g. ``bpe_dir="BPE"`` when the vocabulary has moved.
 
     Raises:
-        ValueError: the file is no checkpoint of this model, or needs an option.
+        ValueError: the file is no checkpoint of this model, or needs an option; options that exclude each other.
         FileNotFoundError: no such file.
+        RuntimeError: ``compile`` without a C++ compiler.
     """
+    if int8 and (compile or dtype != torch.float32 or torch.device(device).type != "cpu"):
+        raise ValueError("int8 runs on the CPU, from float32 weights: leave out device, dtype and compile")
+    if compile:
+        _require_compiler()
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, Mapping) or not {"cfg", "model"} <= state.keys() or not state["cfg"]:
         raise ValueError(f"{path}: not a checkpoint of this model (no 'cfg' and 'model' in it)")
@@ -98,13 +157,37 @@ def from_pretrained(
     readers = build_readers(names, flat, _known(parse_group(flat.get("readers"), "readers"), names))
     config = OmegaConf.structured(RetrievalModelConfig())
     for key in config:
-        if cfg["model"].get(key) is not None and key not in ("reset_logit_scale", "release_padding"):
+        if cfg["model"].get(key) is not None and key not in ("reset_logit_scale", "release_padding", "reference"):
             config[key] = cfg["model"][key]
     config.release_padding = release_padding
+    if int8 and "reference" in config:
+        config.reference = True  # the fast path reads the weights of Linear layers, which int8 layers pack away
     config.copy_rel_pos_table = any("rel_pos_table_list.1." in key for key in weights)
     model = RetrievalModel.build_model(config, _Branches(names, readers))
     model.load_state_dict(weights, strict=True)
-    return OnePeace(model.to(device), readers)
+    model.to(device, dtype)
+    if int8:
+        model = quantize(model)
+    if compile:
+        for layer in model.encoder_wrapper.fusion_model.layers:
+            layer.compile(dynamic=True)
+    return OnePeace(model, readers, dtype)
+
+
+def quantize(model: nn.Module) -> nn.Module:
+    """``model`` with int8 weights in its Linear layers; inputs are quantised as they come. CPU only."""
+    from torch.ao.quantization import quantize_dynamic  # deprecated without a successor in PyTorch itself
+
+    return quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8, inplace=True)
+
+
+def _require_compiler() -> None:
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise RuntimeError(
+            f"compile=True needs a C++ compiler, and there is no {compiler!r}: install g++, name another one in the "
+            "environment variable CXX, or leave compile out"
+        )
 
 
 class _Branches:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .base import BaseModel, BaseModelConfig, register_sizes
 from .config import EncoderConfig
-from .encoder import Inputs, init_token
+from .encoder import Inputs, Pass, init_token
 
 MAX_LOGIT_SCALE = 100.0
 
@@ -38,13 +38,14 @@ class AligningModel(BaseModel):
             # Saved with the model: tells a resumed run from one that starts from another run's checkpoint.
             self.register_buffer("logit_scale_was_reset", torch.tensor(True))
 
-    def project(self, name: str, features_BLD: Tensor) -> Tensor:
-        """Unit-norm embedding Tensor[B, D] of a modality from its features: CLS, projected."""
-        return F.normalize(self.get_submodule(f"{name}_proj")(features_BLD[:, 0]), dim=-1)
+    def project(self, name: str, cls_BD: Tensor) -> Tensor:
+        """Unit-norm embedding Tensor[B, D] of a modality from the feature of its CLS."""
+        return F.normalize(self.get_submodule(f"{name}_proj")(cls_BD), dim=-1)
 
     def embed(self, name: str, **raw: Tensor) -> Tensor:
         """Unit-norm embedding Tensor[B, D] of raw input; arguments as in `Adapter.forward`."""
-        return self.project(name, self.encode({name: raw})[name])
+        one = Pass(self.encoder_wrapper.sequences({name: raw}), wanted="cls")
+        return self.project(name, self.encoder_wrapper.fusion_model([one])[0].wanted[name])
 
     def temperature(self) -> Tensor:
         """exp(logit_scale), the parameter clamped in place to [0, ln 100] without gradient."""

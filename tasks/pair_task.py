@@ -15,6 +15,7 @@ from omegaconf import II, MISSING
 
 from one_peace.data.dataset import ManifestDataset
 from one_peace.data.errors import DataError
+from one_peace.data.lengths import DURATION
 from one_peace.data.manifest import Manifest, find_shards, shard_of_epoch
 from one_peace.data.masking import MaskPlan
 from one_peace.metrics import RetrievalMeter
@@ -131,7 +132,7 @@ class PairTask(FairseqTask):
         path = shard_of_epoch(self.shards(split), epoch)
         train = split == "train"
         self.datasets[split] = ManifestDataset(
-            Manifest(path, list(self.columns.values())),
+            Manifest(path, list(self.columns.values()), optional=[DURATION]),
             columns=self.columns,
             readers=self.readers,
             mask_plan=self.mask_plan() if train else {},
@@ -141,13 +142,41 @@ class PairTask(FairseqTask):
         )
         logger.info("%s: %d rows of %s", split, len(self.datasets[split]), path)
 
-    def get_batch_iterator(self, dataset, *args, **kwargs):
-        """fairseq's iterator, keeping batches of any size, and telling the schedule how long an epoch is."""
-        kwargs["required_batch_size_multiple"] = 1
-        iterator = super().get_batch_iterator(dataset, *args, **kwargs)
+    def get_batch_iterator(self, dataset, max_tokens=None, **kwargs):
+        """fairseq's iterator, keeping batches of any size, and telling the schedule how long an epoch is.
+
+        With ``max_tokens`` a batch holds as many samples of similar length as that many tokens, patches and frames.
+        """
+        dataset.by_length = max_tokens is not None
+        kwargs |= {"required_batch_size_multiple": 1, "max_positions": max_tokens}
+        iterator = super().get_batch_iterator(dataset, max_tokens, **kwargs)
         if dataset is self.datasets.get("train"):
             announce_epoch_batches(len(iterator))
         return iterator
+
+    def filter_indices_by_size(self, indices, dataset, max_positions=None, ignore_invalid_inputs=False):
+        """The rows that fit into a batch of their own; fairseq asks to leave out the others in training.
+
+        Raises:
+            DataError: others are not to be left out, or there is nothing else.
+        """
+        units = dataset.num_tokens_vec(indices)
+        too_long = units > max_positions
+        if not too_long.any():
+            return indices
+        longest = int(units.argmax())
+        error = DataError(
+            f"{too_long.sum()} of {len(indices)} samples have more tokens, patches and frames than a batch may, "
+            f"{max_positions}; this one has the most, {units[longest]}",
+            file=dataset.manifest.path,
+            row=int(indices[longest]),
+            remedy=f"--max-tokens {units[longest]} takes all of them; --max-duration and --max-src-length cut samples; "
+            "--skip-invalid-size-inputs-valid-test leaves them out of validation",
+        )
+        if too_long.all() or not ignore_invalid_inputs:
+            raise error
+        logger.warning("left out: %s", error)
+        return indices[~too_long]
 
     def max_positions(self) -> None:
         return None

@@ -175,14 +175,15 @@ def compare_outputs(case: Path, model: AligningModel, sample: dict) -> Iterator[
                 ours[f"{prefix}{name}_features"] = x
                 real[f"{prefix}{name}_features"] = real_positions(x, paddings[name])
                 if not prefix:
-                    ours[f"{name}_logits"] = model.project(name, x)
+                    ours[f"{name}_logits"] = model.project(name, x[:, 0])
         for key, mask in masks.items():
             part = {n: inputs[n] for n in key.split("+")}
             prefix = f"{joint}l_" if len(part) > 1 else ""
-            for name, x in model.denoise(part, mask, paddings).items():
+            kept = model.encode(part, {n: mask[n]["keep_ids"] for n in part})
+            for name, x in model.decode({tuple(part): kept}, masks, paddings, masked_only=False)[tuple(part)].items():
                 ours[f"student_{prefix}{name}_features"] = x
                 real[f"student_{prefix}{name}_features"] = real_positions(x, paddings[name])
-            for name, x in model.encode(part, {n: mask[n]["keep_ids"] for n in part}).items():
+            for name, x in kept.items():
                 ours[f"masked_enc_{prefix}{name}_features"] = x
                 real[f"masked_enc_{prefix}{name}_features"] = mask[name]["keep_ids"] >= 0
         ours["logit_scale_exp"] = model.temperature()
@@ -218,8 +219,7 @@ def compare_intermediates(case: Path, model: AligningModel, sample: dict) -> Ite
             hidden.clear()
             model.encode(part)
             for i, (out, packing) in enumerate(hidden):
-                pieces = packing.unpack_parts(packing.split(out))
-                for (name, _), piece in zip(packing.parts, pieces, strict=True):
+                for name, piece in packing.unpack(out)[0].items():
                     ours[f"hidden.{kind}.{name}.layer{i}"] = piece
     for hook in hooks:
         hook.remove()

@@ -14,6 +14,7 @@ from ..registry import register_modality
 from ..relative_positions import MAX_POSITIONS, num_token_buckets, token_buckets
 from .conv_spec import RELEASED_SPEC, parse_conv_spec
 from .reader import AudioReader
+from .stem import ConvStem
 
 
 @dataclass
@@ -40,41 +41,6 @@ class AudioAdapterConfig(AdapterConfig):
     @classmethod
     def for_decoder(cls) -> dict[str, object]:
         return {**super().for_decoder(), "abs_pos_type": "fixed", "feature_encoder_spec": None}
-
-
-class _ChannelsLastNorm(nn.Sequential):
-    """LayerNorm over the channels of x_BCN. The index of the norm inside is part of released parameter names."""
-
-    def __init__(self, channels: int):
-        super().__init__(nn.Identity(), nn.LayerNorm(channels, eps=LAYER_NORM_EPS))
-
-    def forward(self, x_BCN: Tensor) -> Tensor:
-        return self[1](x_BCN.transpose(1, 2)).transpose(1, 2)
-
-
-class ConvStem(nn.Module):
-    """Waveform x_BT -> features x_BCN: convolutions, each followed by LayerNorm over channels and GELU."""
-
-    def __init__(self, layers: list[tuple[int, int, int]], bias: bool):
-        super().__init__()
-        self.conv_layers = nn.ModuleList()
-        channels = 1
-        for width, kernel, stride in layers:
-            conv = nn.Conv1d(channels, width, kernel, stride=stride, bias=bias)
-            nn.init.kaiming_normal_(conv.weight)
-            self.conv_layers.append(nn.Sequential(conv, nn.Identity(), _ChannelsLastNorm(width), nn.GELU()))
-            channels = width
-
-    def forward(self, x_BT: Tensor) -> Tensor:
-        x_BCN = x_BT[:, None]
-        for layer in self.conv_layers:
-            x_BCN = layer(x_BCN)
-        return x_BCN
-
-
-class _Transpose(nn.Module):
-    def forward(self, x_BCN: Tensor) -> Tensor:
-        return x_BCN.transpose(1, 2)
 
 
 class ConvPositions(nn.Module):
@@ -119,7 +85,7 @@ class AudioAdapter(Adapter):
                 )
             self.embed_audios = nn.Sequential(
                 ConvStem(layers, config.conv_bias),
-                _Transpose(),
+                nn.Identity(),  # no parameters, but a number in released names
                 nn.LayerNorm(config.feature_embed_dim, eps=LAYER_NORM_EPS),
                 nn.Linear(config.feature_embed_dim, embed_dim),
             )
@@ -135,7 +101,8 @@ class AudioAdapter(Adapter):
                 self.embed_positions = convs
 
     def embed(self, values: Tensor) -> Tensor:
-        return self.embed_audios(values)
+        stem, _, norm, project = self.embed_audios
+        return project(norm((stem.reference if self.reference else stem)(values)))
 
     def absolute_positions(self, length: int) -> Tensor:
         return self.embed_positions.weight[:length]

@@ -45,17 +45,38 @@ class LayerNorm2d(nn.Module):
         return self.layer_norm(x_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def _hmlp_stem(dim: int) -> nn.Sequential:
+class HmlpStem(nn.Sequential):
     """Hierarchical MLP stem (Touvron et al. 2022): three non-overlapping convolutions to 16 x 16 patches."""
-    return nn.Sequential(
-        nn.Conv2d(3, dim // 4, kernel_size=4, stride=4),
-        LayerNorm2d(dim // 4),
-        nn.GELU(),
-        nn.Conv2d(dim // 4, dim // 4, kernel_size=2, stride=2),
-        LayerNorm2d(dim // 4),
-        nn.GELU(),
-        nn.Conv2d(dim // 4, dim, kernel_size=2, stride=2),
-    )
+
+    def __init__(self, dim: int):
+        super().__init__(
+            nn.Conv2d(3, dim // 4, kernel_size=4, stride=4),
+            LayerNorm2d(dim // 4),
+            nn.GELU(),
+            nn.Conv2d(dim // 4, dim // 4, kernel_size=2, stride=2),
+            LayerNorm2d(dim // 4),
+            nn.GELU(),
+            nn.Conv2d(dim // 4, dim, kernel_size=2, stride=2),
+        )
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Patches x_BND. Pixels are laid out once so that each window of each convolution is contiguous."""
+        batch, channels, height, width = x_BCHW.shape
+        grid = (height // PATCH, width // PATCH)
+        nested = x_BCHW.reshape(batch, channels, grid[0], 2, 2, 4, grid[1], 2, 2, 4)
+        x = nested.permute(0, 2, 6, 3, 7, 4, 8, 5, 9, 1).flatten(7).flatten(1, 6)  # B, 16 windows a patch, 48 values
+        for conv, norm in ((self[0], self[1].layer_norm), (self[3], self[4].layer_norm)):
+            x = F.gelu(norm(_windows(conv, x))).unflatten(1, (-1, 4)).flatten(2)
+        return _windows(self[6], x)
+
+    def reference(self, x_BCHW: Tensor) -> Tensor:
+        """The same as convolutions."""
+        return super().forward(x_BCHW).flatten(2).transpose(1, 2)
+
+
+def _windows(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution whose windows, in the order y, x, channel, are the last dimension of ``x``."""
+    return F.linear(x, conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias)
 
 
 @register_modality("image", config=ImageAdapterConfig, reader=ImageReader)
@@ -70,7 +91,7 @@ class ImageAdapter(Adapter):
             if config.vision_encoder_type == "none":
                 raise ValueError("vision_encoder_type=none: the encoder needs a stem (hmlp or mlp)")
             hmlp = config.vision_encoder_type == "hmlp"
-            self.embed_images = _hmlp_stem(embed_dim) if hmlp else nn.Conv2d(3, embed_dim, PATCH, PATCH, bias=False)
+            self.embed_images = HmlpStem(embed_dim) if hmlp else nn.Conv2d(3, embed_dim, PATCH, PATCH, bias=False)
         self.pos_embed = nn.Parameter(torch.zeros(config.bucket_size**2 + 1, embed_dim))
 
     def embed(self, values: Tensor) -> Tensor:
@@ -80,6 +101,8 @@ class ImageAdapter(Adapter):
                 f"{self.name}: pictures of {tuple(values.shape[-2:])} pixels, the model is built for "
                 f"{grid * PATCH} x {grid * PATCH}"
             )
+        if isinstance(self.embed_images, HmlpStem):
+            return (self.embed_images.reference if self.reference else self.embed_images)(values)
         return self.embed_images(values).flatten(2).transpose(1, 2)
 
     def absolute_positions(self, length: int) -> Tensor:

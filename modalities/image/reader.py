@@ -1,14 +1,15 @@
 """Pictures: any file that Pillow opens -> a normalised RGB square, and the masks over its patches."""
 
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch import BoolTensor, FloatTensor, Generator, Tensor
-from torchvision.transforms import InterpolationMode, RandomResizedCrop
+from torchvision.transforms import RandomResizedCrop
 
 from one_peace.data.errors import SampleError
 from one_peace.data.masking import cover_previous_mask, random_mask
@@ -71,29 +72,57 @@ class ImageReader(Reader):
 
     def __init__(self, config: ImageReaderConfig):
         super().__init__(config)
-        size = config.patch_image_size
-        self._crop = RandomResizedCrop(size, scale=(config.min_scale, 1), interpolation=InterpolationMode.BICUBIC)
+        self._size = (config.patch_image_size,) * 2
+        self._crop = RandomResizedCrop(self._size, scale=(config.min_scale, 1))
+        # pixels that a training crop is resized from: with twice as many as are wanted the result hardly differs
+        self._enough = math.ceil(2 * config.patch_image_size / math.sqrt(config.min_scale))
 
     def load(self, cell: str, root: Path, generator: Generator | None = None) -> FloatTensor:
-        """float32[3, S, S]: resized without keeping the aspect (evaluation) or a random crop of it (training)."""
-        image = self._open(media_path(cell, root))
+        """float32[3, S, S]: resized without keeping the aspect (evaluation) or a random crop of it (training).
+
+        In training, a JPEG much larger than S is decoded at a half, a quarter or an eighth of its size.
+        """
+        path = media_path(cell, root)
         if generator is None:
-            return to_tensor(image.resize((self.config.patch_image_size,) * 2, Image.Resampling.BICUBIC))
+            return to_tensor(self._open(path)[0].resize(self._size, Image.Resampling.BICUBIC))
+        image, (width, height) = self._open(path, self._enough)
+        box = self._draw_box(width, height, generator)
+        shrunk = round(width / image.width)
+        if shrunk == 1:
+            return to_tensor(image.crop(box).resize(self._size, Image.Resampling.BICUBIC))
+        part = tuple(edge / shrunk for edge in box)
+        return to_tensor(image.resize(self._size, Image.Resampling.BICUBIC, box=part))
+
+    def _draw_box(self, width: int, height: int, generator: Generator) -> tuple[int, int, int, int]:
+        """A random crop of a picture of that size: left, upper, right, lower."""
         # torchvision draws from the global CPU generator: lend it a seed from ours, leave it and CUDA's as they were
         seed = int(torch.randint(0, 2**62, (), generator=generator))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return to_tensor(self._crop(image))
+            picture = torch.empty(3, height, width, device="meta")  # of the size alone
+            top, left, rows, columns = self._crop.get_params(picture, self._crop.scale, self._crop.ratio)
+        return left, top, left + columns, top + rows
 
     @staticmethod
-    def _open(path: Path) -> Image.Image:
-        """Decode ``path`` to RGB. SampleError: not a picture, damaged, or too large."""
+    def _open(path: Path, enough: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+        """Decode ``path`` -> (upright RGB, width and height of the upright picture in the file).
+
+        ``enough`` lets a JPEG come with fewer pixels than the file has, at least that many a side.
+
+        Raises:
+            SampleError: not a picture, damaged, or too large.
+        """
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # damaged metadata and the like: what matters raises
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(path) as image:
-                    return to_rgb(image)
+                    size = image.size
+                    if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # turned by a quarter
+                        size = size[::-1]
+                    if enough is not None:
+                        image.draft(None, (enough, enough))
+                    return to_rgb(image), size
         except SampleError as error:
             raise SampleError(f"picture {str(path)!r}: {error}") from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -108,6 +137,10 @@ class ImageReader(Reader):
     def num_units(self, value: Tensor) -> int:
         """Patches of 16 x 16 pixels."""
         return (value.shape[-2] // PATCH_SIZE) * (value.shape[-1] // PATCH_SIZE)
+
+    def estimate_units(self, cell: str, root: Path, duration: float | None = None) -> int:
+        """Exact: every picture has the same number."""
+        return (self.config.patch_image_size // PATCH_SIZE) ** 2
 
     def mask(
         self,

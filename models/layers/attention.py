@@ -1,14 +1,14 @@
 """Multi-head self-attention with an additive bias (paper, section 3.1).
 
-Legend: B batch, L sequence, N rows without padding, D width, H heads, K = D / H width of a head.
+Legend: B batch, L positions of a pass, N rows of all passes, D width, H heads, K = D / H width of a head.
 """
 
 import torch
 from torch import Tensor, nn
 
-from .packing import Packing
-
-LAYER_NORM_EPS = 1e-5
+from .attend import attend
+from .linears import LAYER_NORM_EPS, layer_norm, linears
+from .packing import Chosen, Packing
 
 
 def at_least_float32(x: Tensor) -> torch.dtype:
@@ -39,23 +39,50 @@ class SelfAttention(nn.Module):
         self.v_proj = nn.Linear(dim, dim)
         self.out_proj = nn.Linear(dim, dim)
         self.c_attn = nn.Parameter(torch.ones(heads)) if scale_heads else None
-        self.ln = nn.LayerNorm(dim, eps=LAYER_NORM_EPS) if inner_norm else None
+        self.ln = nn.LayerNorm(dim, eps=LAYER_NORM_EPS) if inner_norm else nn.Identity()
 
-    def forward(self, x_ND: Tensor, bias_BHLL: Tensor | None, packing: Packing) -> Tensor:
-        """``bias_BHLL`` is added to the logits (B may be 1); -inf where a key must not be seen."""
-        q_BHLK = self._heads(packing.pad(self.q_proj(x_ND) * self.scale))
-        k_BHLK, v_BHLK = self._heads(packing.pad(self.k_proj(x_ND))), self._heads(packing.pad(self.v_proj(x_ND)))
-        logits_BHLL = q_BHLK @ k_BHLK.transpose(-1, -2)
+    def forward(
+        self, x_ND: Tensor, norm: nn.LayerNorm, biases: list[Tensor | None], keys: Packing, chosen: Chosen | None
+    ) -> Tensor:
+        """``norm`` comes before the projections. Outputs for all rows, or for the ``chosen`` ones.
+
+        ``biases[i]``, Tensor[1 or B, H, queries, L], is added to the logits of pass i; -inf hides a key.
+        """
+        normed = list(norm.parameters())
+        if chosen is None:
+            queries = keys
+            q_ND, k_ND, v_ND = linears(layer_norm, [x_ND, *normed], [self.q_proj, self.k_proj, self.v_proj])
+        else:
+            queries = chosen.packing
+            k_ND, v_ND = linears(layer_norm, [x_ND, *normed], [self.k_proj, self.v_proj])
+            (q_ND,) = linears(layer_norm, [x_ND.index_select(0, chosen.row_M), *normed], [self.q_proj])
+        q, k, v = (map(self._heads, p.rectangles(x)) for p, x in ((queries, q_ND), (keys, k_ND), (keys, v_ND)))
+        outputs = []
+        for q_BHQK, k_BHLK, v_BHLK, bias in zip(q, k, v, biases, strict=True):
+            out_BHQK = self._attend(q_BHQK, k_BHLK, v_BHLK, bias)
+            if self.c_attn is not None:
+                out_BHQK = out_BHQK * self.c_attn[:, None, None]
+            outputs.append(out_BHQK.transpose(1, 2).flatten(2))
+        return linears(layer_norm, [queries.rows(outputs), *self.ln.parameters()], [self.out_proj])[0]
+
+    def reference(self, x_BLD: Tensor, bias_BHLL: Tensor | None) -> Tensor:
+        """The same on one pass, padding and all, as the paper writes it."""
+        q, k, v = (self._heads(project(x_BLD)) for project in (self.q_proj, self.k_proj, self.v_proj))
+        out_BHLK = self._plain(q, k, v, bias_BHLL)
+        if self.c_attn is not None:
+            out_BHLK = out_BHLK * self.c_attn[:, None, None]
+        return self.out_proj(self.ln(out_BHLK.transpose(1, 2).flatten(2)))
+
+    def _attend(self, q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, bias_BHLL: Tensor | None) -> Tensor:
+        dropped = self.training and self.dropout.p > 0
+        return (self._plain if dropped else attend)(q_BHLK, k_BHLK, v_BHLK, bias_BHLL)
+
+    def _plain(self, q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, bias_BHLL: Tensor | None) -> Tensor:
+        logits_BHLL = q_BHLK * self.scale @ k_BHLK.transpose(-1, -2)
         if bias_BHLL is not None:
             logits_BHLL = logits_BHLL + bias_BHLL
         weights_BHLL = logits_BHLL.softmax(dim=-1, dtype=at_least_float32(logits_BHLL)).to(v_BHLK)
-        out_BHLK = self.dropout(weights_BHLL) @ v_BHLK
-        if self.c_attn is not None:
-            out_BHLK = out_BHLK * self.c_attn[:, None, None]
-        out_ND = packing.pack(out_BHLK.transpose(1, 2).flatten(2))
-        if self.ln is not None:
-            out_ND = self.ln(out_ND)
-        return self.out_proj(out_ND)
+        return self.dropout(weights_BHLL) @ v_BHLK
 
     def _heads(self, x_BLD: Tensor) -> Tensor:
         return x_BLD.unflatten(-1, (self.heads, -1)).transpose(1, 2)

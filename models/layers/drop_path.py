@@ -1,5 +1,6 @@
 """Stochastic depth (Huang et al. 2016)."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -10,9 +11,9 @@ class DropPath(nn.Module):
         super().__init__()
         self.rate = rate
 
-    def forward(self, x_ND: Tensor, batch: int, sample_N: Tensor) -> Tensor:
-        """``sample_N`` says which of ``batch`` samples each row belongs to."""
+    def draw(self, samples: int, like: Tensor) -> Tensor | None:
+        """The factor of each sample's branch, 0 or 1 / (1 - rate); None when nothing is dropped."""
         if not self.training or self.rate == 0:
-            return x_ND
-        keep_B = x_ND.new_empty(batch).bernoulli_(1 - self.rate)
-        return x_ND * (keep_B / (1 - self.rate))[sample_N, None]
+            return None
+        keep = torch.empty(samples, dtype=like.dtype, device=like.device).bernoulli_(1 - self.rate)
+        return keep / (1 - self.rate)

@@ -6,10 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from ..config import EncoderConfig
-from .attention import LAYER_NORM_EPS, SelfAttention
+from .attention import SelfAttention
 from .drop_path import DropPath
-from .feed_forward import feed_forward
-from .packing import Packing
+from .feed_forward import FeedForward
+from .linears import LAYER_NORM_EPS
+from .packing import Chosen, Packing
+
+Factors = tuple[Tensor | None, Tensor | None]
 
 
 class EncoderLayer(nn.Module):
@@ -35,7 +38,7 @@ class EncoderLayer(nn.Module):
         self.attn_ln = nn.LayerNorm(dim, eps=LAYER_NORM_EPS) if config.scale_attn else None
         self.final_layer_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         for name in modalities:
-            ffn = feed_forward(dim, config.ffn_embed_dim, dropout=config.activation_dropout, inner_norm=config.scale_fc)
+            ffn = FeedForward(dim, config.ffn_embed_dim, dropout=config.activation_dropout, inner_norm=config.scale_fc)
             self.add_module(f"{name}_ffn", ffn)
         self.gamma_1 = self.gamma_2 = None
         if config.use_layer_scale:
@@ -44,16 +47,43 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x_ND: Tensor, bias_BHLL: Tensor | None, packing: Packing) -> Tensor:
-        """``packing`` says which rows belong to which sample and modality."""
-        y_ND = self.self_attn(self.self_attn_layer_norm(x_ND), bias_BHLL, packing)
-        if self.attn_ln is not None:
-            y_ND = self.attn_ln(y_ND)
-        x_ND = self._add(x_ND, y_ND, self.gamma_1, packing)
-        rows = packing.split(self.final_layer_norm(x_ND))
-        outputs = [self.get_submodule(f"{name}_ffn")(part) for (name, _), part in zip(packing.parts, rows, strict=True)]
-        return self._add(x_ND, torch.cat(outputs) if len(outputs) > 1 else outputs[0], self.gamma_2, packing)
+    def draw(self, samples: int, like: Tensor) -> Factors:
+        """Stochastic depth of the two branches, a factor a sample."""
+        return self.drop_path.draw(samples, like), self.drop_path.draw(samples, like)
 
-    def _add(self, x_ND: Tensor, y_ND: Tensor, gamma_D: Tensor | None, packing: Packing) -> Tensor:
-        y_ND = self.drop_path(self.dropout(y_ND), packing.batch, packing.sample_N)
-        return x_ND + (y_ND if gamma_D is None else gamma_D * y_ND)
+    def forward(
+        self,
+        x_ND: Tensor,
+        biases: list[Tensor | None],
+        keys: Packing,
+        factors: Factors,
+        chosen: Chosen | None = None,
+    ) -> Tensor:
+        """Rows of all passes -> the next layer's, or only the ``chosen`` ones of them (see `SelfAttention`)."""
+        y_ND = self.self_attn(x_ND, self.self_attn_layer_norm, biases, keys, chosen)
+        queries = keys
+        if chosen is not None:
+            queries, x_ND = chosen.packing, x_ND.index_select(0, chosen.row_M)
+        x_ND = self._add(x_ND, self._after_attention(y_ND), self.gamma_1, factors[0], queries.sample_N)
+        outputs = [self.get_submodule(f"{m}_ffn").normed(x, self.final_layer_norm) for m, x in queries.split(x_ND)]
+        y_ND = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+        return self._add(x_ND, y_ND, self.gamma_2, factors[1], queries.sample_N)
+
+    def reference(self, x_BLD: Tensor, bias_BHLL: Tensor | None, lengths: dict[str, int], factors: Factors) -> Tensor:
+        """The same for one pass, padding and all; ``lengths`` of its modalities' parts, in order."""
+        samples = torch.arange(len(x_BLD), device=x_BLD.device)
+        y_BLD = self.self_attn.reference(self.self_attn_layer_norm(x_BLD), bias_BHLL)
+        x_BLD = self._add(x_BLD, self._after_attention(y_BLD), self.gamma_1, factors[0], samples)
+        parts = self.final_layer_norm(x_BLD).split(list(lengths.values()), dim=1)
+        y_BLD = torch.cat([self.get_submodule(f"{m}_ffn")(x) for m, x in zip(lengths, parts, strict=True)], dim=1)
+        return self._add(x_BLD, y_BLD, self.gamma_2, factors[1], samples)
+
+    def _after_attention(self, y: Tensor) -> Tensor:
+        return y if self.attn_ln is None else self.attn_ln(y)
+
+    def _add(self, x: Tensor, y: Tensor, gamma_D: Tensor | None, factor: Tensor | None, sample: Tensor) -> Tensor:
+        """``sample`` says which factor is that of each first index of ``y``."""
+        y = self.dropout(y)
+        if factor is not None:
+            y = y * factor[sample].view(-1, *[1] * (y.ndim - 1))
+        return x + y if gamma_D is None else torch.addcmul(x, y, gamma_D)

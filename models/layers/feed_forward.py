@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import LAYER_NORM_EPS
+from .linears import LAYER_NORM_EPS, layer_norm, linears
 
 
 class GeGLU(nn.Module):
@@ -18,7 +18,21 @@ class GeGLU(nn.Module):
         return F.gelu(self.wi_0(x)) * self.wi_1(x)
 
 
-def feed_forward(dim: int, hidden: int, *, dropout: float, inner_norm: bool) -> nn.Sequential:
+class FeedForward(nn.Sequential):
     """GeGLU -> dropout -> LayerNorm (when ``inner_norm``) -> Linear; indices are part of released parameter names."""
-    norm = nn.LayerNorm(hidden, eps=LAYER_NORM_EPS) if inner_norm else nn.Identity()
-    return nn.Sequential(GeGLU(dim, hidden), nn.Dropout(dropout), norm, nn.Linear(hidden, dim))
+
+    def __init__(self, dim: int, hidden: int, *, dropout: float, inner_norm: bool):
+        norm = nn.LayerNorm(hidden, eps=LAYER_NORM_EPS) if inner_norm else nn.Identity()
+        super().__init__(GeGLU(dim, hidden), nn.Dropout(dropout), norm, nn.Linear(hidden, dim))
+
+    def normed(self, x_ND: Tensor, norm: nn.LayerNorm) -> Tensor:
+        """``self(norm(x_ND))``, keeping for backward only x and the two products inside."""
+        glu, dropout, inner, out = self
+        a_NF, b_NF = linears(layer_norm, [x_ND, *norm.parameters()], [glu.wi_0, glu.wi_1])
+        if self.training and dropout.p > 0:
+            return out(inner(dropout(F.gelu(a_NF) * b_NF)))
+        return linears(_gated_norm, [a_NF, b_NF, *inner.parameters()], [out])[0]
+
+
+def _gated_norm(a: Tensor, b: Tensor, *norm: Tensor) -> Tensor:
+    return layer_norm(F.gelu(a) * b, *norm)

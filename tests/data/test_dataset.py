@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -214,3 +216,55 @@ def test_parts_that_do_not_fit_are_refused_at_once(tmp_path):
     ):
         with pytest.raises(ValueError, match=words):
             ManifestDataset(manifest, columns, readers, plan)
+
+
+class LengthReader(NumberReader):
+    """The cell is the length of the sample."""
+
+    def estimate_units(self, cell: str, root: Path, duration: float | None = None) -> int:
+        return int(cell)
+
+
+def lengths(tmp_path, cells, train=True, seed=1):
+    dataset = numbers(tmp_path, cells, train, seed)
+    dataset.readers["number"] = LengthReader(LengthReader.Config())
+    dataset.by_length = True
+    return dataset
+
+
+def test_without_a_budget_samples_count_one_and_nothing_is_counted(tmp_path):
+    dataset = lengths(tmp_path, [5, 6, 7])
+    dataset.by_length = False
+    rows = dataset.ordered_indices()
+    assert dataset.num_tokens_vec(rows).tolist() == [1, 1, 1] and dataset.num_tokens(2) == dataset.size(2) == 1
+    assert sorted(rows.tolist()) == [0, 1, 2] and "units" not in vars(dataset)
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=80), st.integers(50, 200), st.booleans(), st.integers(1, 3))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+def test_batches_stay_within_the_budget_and_lose_nothing(tmp_path, units, budget, train, epoch):
+    dataset = lengths(tmp_path, units, train)
+    dataset.set_epoch(epoch)
+    batches = dataset.batch_by_size(dataset.ordered_indices(), max_tokens=budget)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(units)))
+    for batch in batches:
+        own = [units[row] for row in batch]
+        assert len(own) * max(own) <= budget
+        assert dataset.num_tokens_vec(np.array(batch)).tolist() == own == [dataset.size(row) for row in batch]
+    if not train:
+        assert [row for batch in batches for row in batch] == list(range(len(units)))
+
+
+def test_training_batches_hold_similar_lengths_and_differ_by_epoch_and_seed(tmp_path):
+    units = np.random.default_rng(0).integers(10, 1000, 400)
+
+    def batches(seed=1, epoch=1):
+        dataset = lengths(tmp_path, units, seed=seed)
+        dataset.set_epoch(epoch)
+        return [tuple(batch) for batch in dataset.batch_by_size(dataset.ordered_indices(), max_sentences=8)]
+
+    spread = [units[list(batch)].max() / units[list(batch)].min() for batch in batches()]
+    assert np.median(spread) < 1.15 and len(batches()) == 50
+    assert batches() == batches()
+    for other in (batches(seed=2), batches(epoch=2)):
+        assert len(set(batches()) & set(other)) < 10

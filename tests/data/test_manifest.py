@@ -98,3 +98,9 @@ def test_shards_by_glob_and_comma_list(tmp_path):
 
 def test_one_shard_an_epoch_in_turn():
     assert [shard_of_epoch(["a", "b", "c"], epoch) for epoch in (1, 2, 3, 4)] == ["a", "b", "c", "a"]
+
+
+def test_optional_columns_come_last_and_only_if_there(tmp_path):
+    path = write(tmp_path, "a\tb\tc\n1\t2\t3\n")
+    manifest = Manifest(path, ["c"], optional=["none", "c", "a"])
+    assert manifest.columns == ("c", "a") and manifest[0] == ("3", "1")

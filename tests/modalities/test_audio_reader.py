@@ -1,13 +1,18 @@
 """Sounds of every kind -> a normalised waveform; counting frames; the convolution spec."""
 
+import pickle
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchaudio.functional import resample
 
 from one_peace.data.errors import SampleError
+from one_peace.modalities.audio import reader as audio_reader
 from one_peace.modalities.audio.conv_spec import RELEASED_SPEC, conv_output_length, parse_conv_spec
 from one_peace.modalities.audio.reader import AudioReader
 
@@ -150,3 +155,46 @@ def test_wrong_options():
             AudioReader.from_options(option, {})
     with pytest.raises(ValueError, match="did you mean 'max_duration'"):
         AudioReader.from_options({}, {"max_durations": 3})
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 44101, 48000, 16001, 96000])
+def test_a_kept_kernel_resamples_bit_for_bit_like_a_new_one(rate):
+    ratio = Fraction(rate, 16000).limit_denominator(640)
+    for seed in range(2):  # the second time with the kept one
+        wav = torch.randn(rate // 3, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(audio_reader._resampler(rate)(wav), resample(wav, ratio.numerator, ratio.denominator))
+    assert audio_reader._resampler(rate) is audio_reader._resampler(rate)
+
+
+def test_kernels_are_few_and_do_not_travel_with_the_reader(reader, tmp_path):
+    for rate in range(20_000, 20_040):
+        soundfile.write(tmp_path / "x.wav", tone(0.1, rate), rate)
+        wav = reader.load("x.wav", tmp_path)
+    assert audio_reader._resampler.cache_info().currsize <= 16
+    content = pickle.dumps(reader)
+    assert len(content) < 2000 and torch.equal(pickle.loads(content).load("x.wav", tmp_path), wav)
+
+
+@given(st.integers(1, 9), st.integers(1, 50), st.integers(0, 99))
+def test_the_mean_over_channels_is_numpys(channels, samples, seed):
+    block = np.random.default_rng(seed).standard_normal((samples, channels), dtype=np.float32)
+    assert (audio_reader._mono(block) == block.mean(axis=1)).all()
+
+
+@pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.ogg", "x.mp3"])
+@pytest.mark.parametrize(("seconds", "rate"), [(0.2, 16000), (1.3, 44100), (1.7, 8000), (3, 48000), (1.5, 11025)])
+def test_the_header_tells_the_number_of_frames(reader, tmp_path, monkeypatch, name, seconds, rate):
+    soundfile.write(tmp_path / name, tone(seconds, rate, 2), rate)
+    frames = reader.num_units(reader.load(name, tmp_path))
+    monkeypatch.setattr(soundfile.SoundFile, "read", None)  # nothing is decoded
+    assert abs(reader.estimate_units(name, tmp_path) - frames) <= (8 if name == "x.mp3" else 1)
+
+
+def test_estimates_without_a_good_file(reader, tmp_path):
+    second, longest = 49, 99
+    (tmp_path / "x.wav").write_bytes(b"not a sound")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.float32), 16000)
+    for cell in ("x.wav", "empty.wav", "none.wav", "", "a\0b", "."):
+        assert reader.estimate_units(cell, tmp_path) == second
+    for duration, frames in ((0.1, second), (1.5, 74), (2.0, longest), (1e9, longest)):
+        assert reader.estimate_units("none.wav", tmp_path, duration) == frames

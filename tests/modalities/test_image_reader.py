@@ -1,11 +1,17 @@
 """Pictures of every kind -> the tensor that their look should give."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from one_peace.data.errors import SampleError
+from one_peace.modalities.image import reader as image_reader
 from one_peace.modalities.image.reader import CLIP_MEAN, CLIP_STD, ImageReader
 
 SIZE = 32
@@ -146,3 +152,83 @@ def test_masks_count_patches(reader, tmp_path):
 def test_wrong_options(option):
     with pytest.raises(ValueError, match=next(iter(option))):
         ImageReader.from_options(option, {})
+
+
+def photo(width, height):
+    """Noise whose power falls with the frequency as that of photographs does."""
+    draws = np.random.default_rng(0)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
+    frequency[0, 0] = 1
+    grey, channels = [], []
+    for _ in range(4):
+        channel = np.fft.ifft2(np.fft.fft2(draws.standard_normal((height, width))) / frequency).real
+        channels.append(channel / channel.std())
+    grey = channels.pop()
+    pixels = np.stack([128 + 50 * (0.8 * grey + 0.3 * channel) for channel in channels], axis=-1)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The sizes that Pillow decoded pictures to, in turn."""
+    sizes = []
+    convert = image_reader.to_rgb
+    monkeypatch.setattr(image_reader, "to_rgb", lambda image: sizes.append(image.size) or convert(image))
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("mode", "turn", "size", "expected"),
+    [
+        ("RGB", 1, (320, 240), (160, 120)),
+        ("RGB", 1, (323, 241), (162, 121)),
+        ("RGB", 6, (323, 241), (162, 121)),
+        ("RGB", 3, (323, 241), (162, 121)),
+        ("L", 1, (320, 240), (160, 120)),
+        ("CMYK", 8, (320, 240), (160, 120)),
+        ("RGB", 1, (1100, 560), (138, 70)),
+    ],
+)
+def test_training_decodes_fewer_pixels_of_a_large_jpeg_and_hardly_differs(
+    reader, tmp_path, decoded, monkeypatch, mode, turn, size, expected
+):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    photo(*size).convert(mode).save(tmp_path / "x.jpg", exif=exif, quality=92)
+    ours = reader.load("x.jpg", tmp_path, torch.Generator().manual_seed(1))
+    monkeypatch.setattr(reader, "_enough", None)
+    whole = reader.load("x.jpg", tmp_path, torch.Generator().manual_seed(1))
+    reader.load("x.jpg", tmp_path)
+    assert decoded == [expected, size, size]
+    difference = (colours(ours) - colours(whole)).abs().mean()
+    # of 255, where the standard deviation is about 45; an odd side that is turned over ends up a pixel off
+    assert difference < (2 if turn == 1 or size[0] % 2 == 0 else 5)
+    assert (colours(whole) - colours(whole).flip(1)).abs().mean() > 20  # it is no flat picture
+
+
+@pytest.mark.parametrize(("name", "size"), [("x.jpg", (133, 300)), ("x.png", (640, 480)), ("x.jpg", (9, 700))])
+def test_nothing_is_left_out_of_a_small_picture_or_another_format(reader, tmp_path, decoded, name, size):
+    photo(*size).save(tmp_path / name)
+    assert reader.load(name, tmp_path, torch.Generator().manual_seed(1)).shape == (3, SIZE, SIZE)
+    assert decoded == [size]
+
+
+@given(st.integers(40, 700), st.integers(40, 700), st.sampled_from([16, 32, 48]), st.floats(0.1, 1), st.integers(0, 9))
+@settings(max_examples=40, deadline=None)
+def test_a_shrunk_jpeg_has_twice_the_pixels_that_are_wanted(width, height, side, least, seed):
+    reader = ImageReader.from_options({"patch_image_size": side, "min_scale": least})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.jpg"
+        Image.new("RGB", (width, height)).save(path)
+        image, size = reader._open(path, reader._enough)
+        assert size == (width, height)
+        assert image.size == size or min(image.size) * least**0.5 >= 2 * side
+        assert min(size) < 4 * side / least**0.5 + 2 or image.size != size  # and it is shrunk where it can be
+        value = reader.load("x.jpg", Path(folder), torch.Generator().manual_seed(seed))
+        assert value.shape == (3, side, side)
+
+
+def test_the_estimate_is_the_number_of_patches(reader, tmp_path):
+    Image.new("RGB", (5, 7)).save(tmp_path / "x.png")
+    assert reader.estimate_units("x.png", tmp_path) == reader.num_units(reader.load("x.png", tmp_path))
+    assert reader.estimate_units("none.png", tmp_path) == 4

@@ -62,3 +62,7 @@ def test_default_mask_and_batch():
     batch = reader.collate(values)
     assert batch["values"].tolist() == [[[1], [2], [3], [4]], [[5], [0], [0], [0]]]
     assert batch["padding_mask"].tolist() == [[False] * 5, [False, False, True, True, True]]
+
+
+def test_a_reader_that_does_not_estimate_counts_one():
+    assert VectorReader.from_options({}).estimate_units("1 2 3", Path(), 2.5) == 1

@@ -127,3 +127,8 @@ def test_unknown_strategy(reader):
         reader.mask(torch.tensor([4, 2]), "whole_words", 0.1)
     with pytest.raises(ValueError, match="outside_previous"):
         reader.mask(torch.tensor([4, 2]), "outside_previous", 0.1)
+
+
+@given(st.text())
+def test_the_estimate_is_the_number_of_ids(reader, text):
+    assert reader.estimate_units(text, Path()) == len(reader.load(text, Path())) <= 13

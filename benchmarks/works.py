@@ -1,0 +1,206 @@
+"""What is measured: training steps and embedding passes of fixed sizes, on random inputs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from fairseq.utils import apply_to_sample
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from one_peace.benchmarks.machine import Setting
+from one_peace.criterions.contrastive import (
+    AligningLossConfig,
+    AudioTextPretrainLoss,
+    AudioTextPretrainLossConfig,
+    ImageTextPretrainLoss,
+    ImageTextPretrainLossConfig,
+    ImageTextRetrievalCriterion,
+)
+from one_peace.data.collate import collate_masks, padding_mask
+from one_peace.data.masking import cover_previous_mask, outside_previous_mask, random_mask, span_mask
+from one_peace.modalities.audio.conv_spec import RELEASED_SPEC, conv_output_length, parse_conv_spec
+from one_peace.modalities.image.reader import PATCH_SIZE
+from one_peace.models.hub import quantize
+from one_peace.models.pretrain import PretrainModel, PretrainModelConfig
+from one_peace.models.retrieval import RetrievalModel, RetrievalModelConfig
+from one_peace.optim import AdjustAdam, AdjustAdamConfig, tag_parameters
+
+VOCABULARY, TOKENS = 50264, 24
+SAMPLE_RATE = 16000
+# Sizes below base narrow the stem; measured is the released one.
+RELEASED_STEM = {"feature_embed_dim": 512, "feature_encoder_spec": RELEASED_SPEC}
+# Tokens of captions as data sets have them, in no order: most are short, some twice as long.
+MIXED_TOKENS = [11, 8, 14, 24, 9, 12, 4, 10, 17, 7, 13, 9, 20, 6, 11, 15]
+
+
+@dataclass(frozen=True)
+class Build:
+    """How the measured model is made.
+
+    Attributes:
+        setting: device and precision.
+        reference: the naive path of the same model.
+        optimizer: a training step updates the weights too.
+        size: the model's preset.
+    """
+
+    setting: Setting
+    reference: bool = False
+    optimizer: bool = False
+    size: str = "small"
+
+
+@dataclass
+class Work:
+    """One thing to measure: ``run`` does it once for ``samples`` samples."""
+
+    samples: int
+    model: nn.Module
+    run: Callable[[], object]
+
+
+def build_model(
+    how: Build, pair: tuple[str, str], image_size: int = 128, finetune: bool = False, **options: Any
+) -> PretrainModel | RetrievalModel:
+    """The measured model, with the branches of ``pair`` and the released audio stem."""
+    settings = {"text": {"vocab_size": VOCABULARY, "pad": 1}, "image": {"rel_bucket_size": image_size // PATCH_SIZE}}
+    task = SimpleNamespace(modalities=pair, adapter_settings=lambda: settings)
+    model, config = (RetrievalModel, RetrievalModelConfig) if finetune else (PretrainModel, PretrainModelConfig)
+    if how.reference:
+        options["reference"] = True
+    cfg = OmegaConf.structured(config(size=how.size, encoder={"audio_adapter": RELEASED_STEM}, **options))
+    return model.build_model(cfg, task).to(how.setting.device, how.setting.torch_dtype)
+
+
+def to_setting(inputs: Any, setting: Setting) -> Any:
+    """Tensors of nested containers on the device, floating-point ones in the precision."""
+
+    def move(x: Tensor) -> Tensor:
+        return x.to(setting.device, setting.torch_dtype if x.is_floating_point() else None)
+
+    return apply_to_sample(move, inputs)
+
+
+def captions(lengths: list[int]) -> dict[str, Tensor]:
+    """Random captions of so many tokens, padded to the longest."""
+    padding_BL = padding_mask(lengths)
+    values_BN = torch.randint(4, VOCABULARY, (len(lengths), max(lengths)))
+    return {"values": values_BN.masked_fill(padding_BL[:, 1:], 1), "padding_mask": padding_BL}
+
+
+def caption_lengths(batch: int) -> list[int]:
+    """20 to 24 tokens."""
+    return [TOKENS - i % 5 for i in range(batch)]
+
+
+def pictures(batch: int, side: int) -> dict[str, Tensor]:
+    """Random pictures."""
+    return {"values": torch.randn(batch, 3, side, side)}
+
+
+def frames(seconds: float) -> int:
+    """What the stem makes of a sound."""
+    return conv_output_length(int(seconds * SAMPLE_RATE), parse_conv_spec(RELEASED_SPEC))
+
+
+def sounds(batch: int, seconds: float) -> dict[str, Tensor]:
+    """Random sounds, none padded."""
+    return {
+        "values": torch.randn(batch, int(seconds * SAMPLE_RATE)),
+        "padding_mask": padding_mask([frames(seconds)] * batch),
+    }
+
+
+def stage1(how: Build, batch: int, side: int) -> Work:
+    """Image + text with the released masks."""
+    model = build_model(how, ("text", "image"), side)
+    task = SimpleNamespace(modalities=("text", "image"))
+    criterion = ImageTextPretrainLoss.build_criterion(OmegaConf.structured(ImageTextPretrainLossConfig()), task)
+    lengths = caption_lengths(batch)
+    words = [random_mask(n, 0.15) for n in lengths]
+    patches = [random_mask((side // PATCH_SIZE) ** 2, 0.75) for _ in lengths]
+    masks = {
+        "text": {"text": collate_masks(words)},
+        "image": {"image": collate_masks(patches)},
+        "text+image": {
+            "text": collate_masks([outside_previous_mask(mask, 0.4) for mask in words]),
+            "image": collate_masks([cover_previous_mask(mask, 0.6875) for mask in patches]),
+        },
+    }
+    return step(how, model, criterion, {"text": captions(lengths), "image": pictures(batch, side)}, masks)
+
+
+def stage2(how: Build, batch: int, seconds: float) -> Work:
+    """Audio + text, shared parts frozen."""
+    model = build_model(how, ("text", "audio"), stage2_pretrain=True)
+    task = SimpleNamespace(modalities=("text", "audio"))
+    criterion = AudioTextPretrainLoss.build_criterion(OmegaConf.structured(AudioTextPretrainLossConfig()), task)
+    lengths = caption_lengths(batch)
+    masks = {
+        "audio": {"audio": collate_masks([span_mask(frames(seconds), 0.55) for _ in lengths])},
+        "text+audio": {
+            "text": collate_masks([random_mask(n, 0.4) for n in lengths]),
+            "audio": collate_masks([span_mask(frames(seconds), 0.45) for _ in lengths]),
+        },
+    }
+    return step(how, model, criterion, {"text": captions(lengths), "audio": sounds(batch, seconds)}, masks)
+
+
+def finetune(how: Build, batch: int, side: int) -> Work:
+    """Image-text retrieval: aligning only."""
+    model = build_model(how, ("text", "image"), side, finetune=True)
+    task = SimpleNamespace(modalities=("text", "image"))
+    criterion = ImageTextRetrievalCriterion.build_criterion(OmegaConf.structured(AligningLossConfig()), task)
+    inputs = {"text": captions(caption_lengths(batch)), "image": pictures(batch, side)}
+    return step(how, model, criterion, inputs, {})
+
+
+def step(how: Build, model: nn.Module, criterion, inputs: Mapping, masks: Mapping) -> Work:
+    """Forward, criterion, backward, and the update if asked for."""
+    batch = len(inputs["text"]["values"])
+    sample = to_setting({"nsentences": batch, "net_input": {"inputs": inputs, "masks": masks}}, how.setting)
+    update = optimizer_step(model) if how.optimizer else lambda: None
+
+    def run() -> None:
+        model.zero_grad(set_to_none=True)
+        criterion.compute(model, sample)[0].backward()
+        update()
+
+    return Work(batch, model, run)
+
+
+def optimizer_step(model: nn.Module) -> Callable[[], object]:
+    """An update of ``adjust_adam``."""
+    tag_parameters(model.named_parameters())
+    cfg = OmegaConf.structured(AdjustAdamConfig(lr=[1e-6]))
+    return AdjustAdam(cfg, [parameter for parameter in model.parameters() if parameter.requires_grad]).step
+
+
+def embed(how: Build, name: str, raw: dict, int8: bool = False) -> Work:
+    """One embedding pass without gradient."""
+    if int8 and "reference" in RetrievalModelConfig.__dataclass_fields__:
+        how = replace(how, reference=True)  # as `from_pretrained` does
+    pair = ("text", "audio") if name == "audio" else ("text", "image")
+    model = build_model(how, pair, finetune=True).eval()
+    if int8:
+        model = quantize(model)
+    raw = to_setting(raw, how.setting)
+    return Work(len(raw["values"]), model, torch.inference_mode()(lambda: model.embed(name, **raw)))
+
+
+WORKS: dict[str, Callable[[Build], Work]] = {
+    "vl128": lambda how: stage1(how, 16, 128),
+    "vl384": lambda how: stage1(how, 4, 384),
+    "al5s": lambda how: stage2(how, 8, 5),
+    "finetune_vl128": lambda how: finetune(how, 16, 128),
+    "embed_image": lambda how: embed(how, "image", pictures(16, 128)),
+    "embed_text": lambda how: embed(how, "text", captions(caption_lengths(16))),
+    "embed_text_mixed": lambda how: embed(how, "text", captions(MIXED_TOKENS)),
+    "embed_audio": lambda how: embed(how, "audio", sounds(16, 5)),
+    "embed_image_int8": lambda how: embed(how, "image", pictures(16, 128), int8=True),
+    "embed_text_int8": lambda how: embed(how, "text", captions(caption_lengths(16)), int8=True),
+}
+CPU_ONLY = ("embed_image_int8", "embed_text_int8")

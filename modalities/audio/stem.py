@@ -1,0 +1,155 @@
+"""The convolutions that turn a waveform into frames, as matrix products over channels-last views.
+
+Legend: B clips, T samples, N frames of a layer, C channels. A convolution of kernel k and stride s over x_NC is a sum
+of ceil(k / s) products: the windows' first s taps lie side by side in memory, without overlap, and so do the next s.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..adapter import LAYER_NORM_EPS
+
+
+class _ChannelsLastNorm(nn.Sequential):
+    """LayerNorm over the channels of x_BCN. The index of the norm inside is part of released parameter names."""
+
+    def __init__(self, channels: int):
+        super().__init__(nn.Identity(), nn.LayerNorm(channels, eps=LAYER_NORM_EPS))
+
+    def forward(self, x_BCN: Tensor) -> Tensor:
+        return self[1](x_BCN.transpose(1, 2)).transpose(1, 2)
+
+
+class ConvStem(nn.Module):
+    """Convolutions, each followed by LayerNorm over channels and GELU."""
+
+    def __init__(self, layers: Sequence[tuple[int, int, int]], bias: bool):
+        super().__init__()
+        self.conv_layers = nn.ModuleList()
+        channels = 1
+        for width, kernel, stride in layers:
+            conv = nn.Conv1d(channels, width, kernel, stride=stride, bias=bias)
+            nn.init.kaiming_normal_(conv.weight)
+            self.conv_layers.append(nn.Sequential(conv, nn.Identity(), _ChannelsLastNorm(width), nn.GELU()))
+            channels = width
+
+    def forward(self, x_BT: Tensor) -> Tensor:
+        """Features x_BNC, clip by clip. Kept for backward: each convolution's output but the first, which is cheap."""
+        strides = [layer[0].stride[0] for layer in self.conv_layers]
+        parameters = []
+        for conv, _, (_, norm), _ in self.conv_layers:
+            parameters += [conv.weight, conv.bias, norm.weight, norm.bias]
+        return _Stem.apply(x_BT, strides, *parameters)
+
+    def reference(self, x_BT: Tensor) -> Tensor:
+        """The same, layer by layer over the whole batch."""
+        x_BCN = x_BT[:, None]
+        for layer in self.conv_layers:
+            x_BCN = layer(x_BCN)
+        return x_BCN.transpose(1, 2)
+
+
+class _Stem(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x_BT, strides, *parameters):
+        layers = [_Layer(*parameters[4 * i : 4 * i + 4], stride) for i, stride in enumerate(strides)]
+        kept, outputs = [], []
+        keep = any(ctx.needs_input_grad)
+        for x_T in x_BT:
+            z_NC = layers[0].convolve(x_T[:, None])
+            for before, layer in itertools.pairwise(layers):
+                z_NC = layer.convolve(before.activate(z_NC))
+                if keep:
+                    kept.append(z_NC)
+            outputs.append(layers[-1].activate(z_NC))
+        ctx.strides = strides
+        ctx.save_for_backward(x_BT, *parameters, *kept)
+        return torch.stack(outputs)
+
+    @staticmethod
+    def backward(ctx, d_out):
+        n = len(ctx.strides)
+        x_BT, parameters, kept = ctx.saved_tensors[0], ctx.saved_tensors[1 : 4 * n + 1], ctx.saved_tensors[4 * n + 1 :]
+        layers = [_Layer(*parameters[4 * i : 4 * i + 4], stride) for i, stride in enumerate(ctx.strides)]
+        for b, x_T in enumerate(x_BT):
+            z = [layers[0].convolve(x_T[:, None]), *kept[(n - 1) * b : (n - 1) * (b + 1)]]
+            d_NC = d_out[b]
+            for i in range(n - 1, 0, -1):
+                d_NC = layers[i].activate_backward(d_NC, z[i])
+                d_NC = layers[i].convolve_backward(d_NC, layers[i - 1].activate(z[i - 1]))
+                z.pop()
+            layers[0].convolve_backward(layers[0].activate_backward(d_NC, z[0]), x_T[:, None], d_input=False)
+        return None, None, *[grad for layer in layers for grad in layer.gradients()]
+
+
+class _Layer:
+    """One convolution with its norm and GELU, and the gradients gathered so far."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, scale: Tensor, shift: Tensor, stride: int):
+        self.kernel, self.stride = weight.shape[2], stride
+        # taps x inputs in the order of memory, then outputs
+        self.weight, self.bias = weight.permute(2, 1, 0).flatten(0, 1).contiguous(), bias
+        self.scale, self.shift = scale, shift
+        self.d_weight: Tensor | None = None
+        self.d_rest: list[Tensor | None] = []
+
+    def _windows(self, x_NC: Tensor, frames: int) -> Iterator[tuple[slice, Tensor]]:
+        """Rows of the weight, and the view of ``x_NC`` they multiply; together all taps of all windows."""
+        channels = x_NC.shape[1]
+        for tap in range(0, self.kernel, self.stride):
+            taps = min(self.stride, self.kernel - tap)
+            view = x_NC.as_strided(
+                (frames, taps * channels), (self.stride * channels, 1), x_NC.storage_offset() + tap * channels
+            )
+            yield slice(tap * channels, (tap + taps) * channels), view
+
+    def convolve(self, x_NC: Tensor) -> Tensor:
+        x_NC = x_NC.contiguous()
+        frames = (len(x_NC) - self.kernel) // self.stride + 1
+        y_NC = None
+        for rows, view in self._windows(x_NC, frames):
+            y_NC = view @ self.weight[rows] if y_NC is None else y_NC.addmm_(view, self.weight[rows])
+        return y_NC if self.bias is None else y_NC.add_(self.bias)
+
+    def convolve_backward(self, d_NC: Tensor, x_NC: Tensor, d_input: bool = True) -> Tensor | None:
+        """Gather the gradients of weight and bias; the gradient of ``x_NC``."""
+        x_NC = x_NC.contiguous()
+        if self.d_weight is None:
+            self.d_weight = torch.zeros_like(self.weight)
+            self.d_rest.append(None if self.bias is None else torch.zeros_like(self.bias))
+        if self.bias is not None:
+            self.d_rest[-1] += d_NC.sum(0)
+        d_x = torch.zeros_like(x_NC) if d_input else None
+        views = self._windows(d_x, len(d_NC)) if d_input else iter(())
+        for rows, view in self._windows(x_NC, len(d_NC)):
+            self.d_weight[rows].addmm_(view.T, d_NC)
+            if d_input:
+                next(views)[1].addmm_(d_NC, self.weight[rows].T)
+        return d_x
+
+    def activate(self, z_NC: Tensor) -> Tensor:
+        return F.gelu(F.layer_norm(z_NC, self.scale.shape, self.scale, self.shift, LAYER_NORM_EPS))
+
+    def activate_backward(self, d_NC: Tensor, z_NC: Tensor) -> Tensor:
+        """Gather the gradients of the norm; the gradient of ``z_NC``."""
+        shape = list(self.scale.shape)
+        y_NC, mean, rstd = torch.native_layer_norm(z_NC, shape, self.scale, self.shift, LAYER_NORM_EPS)
+        d_NC = torch.ops.aten.gelu_backward(d_NC, y_NC)
+        d_NC, d_scale, d_shift = torch.ops.aten.native_layer_norm_backward(
+            d_NC, z_NC, shape, mean, rstd, self.scale, self.shift, [True, True, True]
+        )
+        if not self.d_rest:
+            self.d_rest = [d_scale, d_shift]
+        else:
+            self.d_rest[0] += d_scale
+            self.d_rest[1] += d_shift
+        return d_NC
+
+    def gradients(self) -> list[Tensor | None]:
+        """Of weight, bias, scale and shift."""
+        d_weight = self.d_weight.unflatten(0, (self.kernel, -1)).permute(2, 1, 0)
+        return [d_weight, self.d_rest[2], *self.d_rest[:2]]
