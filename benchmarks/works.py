@@ -69,9 +69,8 @@ def build_model(
     settings = {"text": {"vocab_size": VOCABULARY, "pad": 1}, "image": {"rel_bucket_size": image_size // PATCH_SIZE}}
     task = SimpleNamespace(modalities=pair, adapter_settings=lambda: settings)
     model, config = (RetrievalModel, RetrievalModelConfig) if finetune else (PretrainModel, PretrainModelConfig)
-    if how.reference:
-        options["reference"] = True
-    cfg = OmegaConf.structured(config(size=how.size, encoder={"audio_adapter": RELEASED_STEM}, **options))
+    options = {"reference": how.reference, "encoder": {"audio_adapter": RELEASED_STEM}, **options}
+    cfg = OmegaConf.structured(config(size=how.size, **options))
     return model.build_model(cfg, task).to(how.setting.device, how.setting.torch_dtype)
 
 
@@ -181,7 +180,7 @@ def optimizer_step(model: nn.Module) -> Callable[[], object]:
 
 def embed(how: Build, name: str, raw: dict, int8: bool = False) -> Work:
     """One embedding pass without gradient."""
-    if int8 and "reference" in RetrievalModelConfig.__dataclass_fields__:
+    if int8:
         how = replace(how, reference=True)  # as `from_pretrained` does
     pair = ("text", "audio") if name == "audio" else ("text", "image")
     model = build_model(how, pair, finetune=True).eval()

@@ -25,8 +25,12 @@ def num_token_buckets(bucket_size: int) -> int:
     return 2 * bucket_size - 1 + 3
 
 
+# What is cached must be fit for training, also when an embedding pass under inference mode asks for it first.
 @functools.cache
-def token_buckets_by_distance(bucket_size: int, max_positions: int = MAX_POSITIONS) -> Tensor:
+@torch.inference_mode(False)
+def token_buckets_by_distance(
+    bucket_size: int, max_positions: int = MAX_POSITIONS, device: torch.device | None = None
+) -> Tensor:
     """Bucket of each distance i - j, exact near the diagonal and logarithmic beyond it (as in T5).
 
     Returns:
@@ -39,7 +43,7 @@ def token_buckets_by_distance(bucket_size: int, max_positions: int = MAX_POSITIO
     far = mid + torch.ceil(steps).long()
     offset = torch.where(magnitude <= mid, distance, distance.sign() * far)
     # The two farthest distances can round one bucket too far; only CLS's own row and column ever hold them.
-    return (offset + bucket_size - 1).clamp(0, 2 * bucket_size - 2)
+    return (offset + bucket_size - 1).clamp(0, 2 * bucket_size - 2).to(device)
 
 
 def token_buckets(length: int, bucket_size: int, device: torch.device | None = None) -> Tensor:
@@ -51,7 +55,7 @@ def token_buckets(length: int, bucket_size: int, device: torch.device | None = N
     if length > MAX_POSITIONS:
         raise ValueError(f"a sequence of {length} positions; relative positions reach {MAX_POSITIONS}")
     position = torch.arange(length, device=device)
-    by_distance = token_buckets_by_distance(bucket_size).to(device)
+    by_distance = token_buckets_by_distance(bucket_size, device=device)
     index_LL = by_distance[position[:, None] - position[None, :] + MAX_POSITIONS - 1]
     return _cls_buckets_(index_LL, 2 * bucket_size - 1)
 
@@ -62,7 +66,8 @@ def num_grid_buckets(grid: int) -> int:
 
 
 @functools.cache
-def grid_buckets(grid: int) -> Tensor:
+@torch.inference_mode(False)
+def grid_buckets(grid: int, device: torch.device | None = None) -> Tensor:
     """LongTensor[1 + G*G, 1 + G*G] of table rows for a square patch grid (2-D relative positions, as in BEiT)."""
     ys, xs = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
     ys, xs = ys.flatten(), xs.flatten()
@@ -70,4 +75,4 @@ def grid_buckets(grid: int) -> Tensor:
     dx = xs[:, None] - xs[None, :] + grid - 1
     index_LL = torch.zeros(grid * grid + 1, grid * grid + 1, dtype=torch.long)
     index_LL[1:, 1:] = dy * (2 * grid - 1) + dx
-    return _cls_buckets_(index_LL, (2 * grid - 1) ** 2)
+    return _cls_buckets_(index_LL, (2 * grid - 1) ** 2).to(device)

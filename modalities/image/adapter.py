@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..adapter import LAYER_NORM_EPS, Adapter, AdapterConfig
 from ..registry import register_modality
@@ -101,8 +102,12 @@ class ImageAdapter(Adapter):
                 f"{self.name}: pictures of {tuple(values.shape[-2:])} pixels, the model is built for "
                 f"{grid * PATCH} x {grid * PATCH}"
             )
-        if isinstance(self.embed_images, HmlpStem):
-            return (self.embed_images.reference if self.reference else self.embed_images)(values)
+        stem = self.embed_images
+        if isinstance(stem, HmlpStem):
+            if self.reference:
+                return stem.reference(values)
+            # its products are few and its results many: computed again for backward
+            return checkpoint(stem, values, use_reentrant=False) if torch.is_grad_enabled() else stem(values)
         return self.embed_images(values).flatten(2).transpose(1, 2)
 
     def absolute_positions(self, length: int) -> Tensor:
@@ -117,7 +122,7 @@ class ImageAdapter(Adapter):
         return num_grid_buckets(self.config.rel_bucket_size)
 
     def relative_index(self, length: int) -> Tensor:
-        return grid_buckets(self.config.rel_bucket_size).to(self.pos_embed.device)
+        return grid_buckets(self.config.rel_bucket_size, self.pos_embed.device)
 
     def type_embeddings(self, instance: int) -> Tensor:
         return self.type_embedding + self.type_embedding_2 if instance else self.type_embedding

@@ -1,6 +1,6 @@
-"""softmax(q k^T / sqrt(K) + bias) v with a trained bias, without keeping the weights.
+"""softmax(q k^T / sqrt(K) + bias) v over packed rows with a trained bias, without keeping the weights.
 
-Legend: B batch, H heads, Q queries, L keys, K width of a head.
+Legend: N rows of all passes, D width; of one pass B samples, H heads, Q queries, L keys, K = D / H width of a head.
 """
 
 import torch
@@ -8,48 +8,104 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from .packing import Packing
+
 # Elements of one block of logits in the CPU's backward: 2 MB of float32 stay in its cache.
 _BLOCK = 1 << 19
 # cuDNN's kernel, preferred on Hopper, has returned wrong gradients with a trained bias; flash has no bias at all.
 _CUDA = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
-def attend(q_BHQK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, bias_BHQL: Tensor | None) -> Tensor:
-    """Attention output x_BHQK; ``bias_BHQL`` (B may be 1; in q's dtype; -inf hides a key) gets its gradient too."""
-    if bias_BHQL is not None:
-        bias_BHQL = bias_BHQL.to(q_BHQK).expand(len(q_BHQK), -1, -1, -1) if q_BHQK.is_cuda else bias_BHQL.to(q_BHQK)
-    if q_BHQK.is_cuda:
+def attend(
+    q_ND: Tensor, k_ND: Tensor, v_ND: Tensor, heads: int, queries: Packing, keys: Packing, biases: list[Tensor | None]
+) -> Tensor:
+    """Attention output, rows as in ``queries``.
+
+    Args:
+        q_ND: rows of ``queries``.
+        k_ND, v_ND: rows of ``keys``, which packs the same passes.
+        biases: per pass Tensor[1 or B, H, Q, L] that is added to the logits, -inf hides a key; it gets a gradient.
+    """
+    if not q_ND.is_cuda:
+        return _CpuAttention.apply(heads, queries, keys, q_ND, k_ND, v_ND, *biases)
+    outputs = []
+    rectangles = (queries.rectangles(q_ND), keys.rectangles(k_ND), keys.rectangles(v_ND))
+    for q, k, v, bias in zip(*rectangles, biases, strict=True):
         with sdpa_kernel(_CUDA):
-            return F.scaled_dot_product_attention(q_BHQK, k_BHLK, v_BHLK, attn_mask=bias_BHQL)
-    return _CpuAttention.apply(q_BHQK, k_BHLK, v_BHLK, bias_BHQL)
+            outputs.append(_fused(split_heads(q, heads), split_heads(k, heads), split_heads(v, heads), bias))
+    return queries.rows([merge_heads(out) for out in outputs])
+
+
+def split_heads(x_BLD: Tensor, heads: int) -> Tensor:
+    """x_BLD -> x_BHLK."""
+    return x_BLD.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(x_BHLK: Tensor) -> Tensor:
+    """x_BHLK -> x_BLD."""
+    return x_BHLK.transpose(1, 2).flatten(2)
+
+
+def _fused(q_BHQK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, bias_BHQL: Tensor | None) -> Tensor:
+    if bias_BHQL is not None:
+        bias_BHQL = _aligned(bias_BHQL.to(q_BHQK)).expand(len(q_BHQK), -1, -1, -1)
+    return F.scaled_dot_product_attention(q_BHQK, k_BHLK, v_BHLK, attn_mask=bias_BHQL)
+
+
+def _aligned(bias_BHQL: Tensor) -> Tensor:
+    """The same in memory whose rows start at multiples of 8, as GPU kernels want it."""
+    length = bias_BHQL.shape[-1]
+    if not bias_BHQL.is_cuda or length % 8 == 0:
+        return bias_BHQL
+    return F.pad(bias_BHQL, (0, -length % 8))[..., :length]
 
 
 class _CpuAttention(torch.autograd.Function):
     """Forward is PyTorch's fused kernel, which has no gradient for the bias; backward recomputes blocks of samples."""
 
     @staticmethod
-    def forward(ctx, q, k, v, bias):
-        ctx.save_for_backward(q, k, v, bias)
-        q, k, v, bias = (x if x is None else x.detach() for x in (q, k, v, bias))
-        return F.scaled_dot_product_attention(
-            q, k, v, attn_mask=None if bias is None else bias.expand(len(q), -1, -1, -1)
-        )
+    def forward(ctx, heads, queries, keys, q_ND, k_ND, v_ND, *biases):
+        ctx.heads, ctx.queries, ctx.keys = heads, queries, keys
+        ctx.save_for_backward(q_ND, k_ND, v_ND, *biases)
+        outputs = []
+        for *qkv, bias in zip(*_CpuAttention._split(ctx, q_ND, k_ND, v_ND), biases, strict=True):
+            outputs.append(merge_heads(_fused(*qkv, None if bias is None else bias.detach())))
+        return queries.gather(outputs)
 
     @staticmethod
-    def backward(ctx, d_out):
-        q, k, v, bias = ctx.saved_tensors
-        dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-        d_bias = torch.zeros_like(bias) if ctx.needs_input_grad[3] else None
-        step = max(1, _BLOCK // (q.shape[1] * q.shape[2] * k.shape[2]))
-        for start in range(0, len(q), step):
-            part = slice(start, start + step)
-            own_bias = bias if bias is None or len(bias) == 1 else bias[part]
-            dq[part], dk[part], dv[part], ds = _block_gradients(q[part], k[part], v[part], own_bias, d_out[part])
-            if d_bias is not None and len(d_bias) == 1:
-                d_bias += ds.sum(0, keepdim=True)
-            elif d_bias is not None:
-                d_bias[part] = ds
-        return dq, dk, dv, d_bias
+    def _split(ctx, q_ND, k_ND, v_ND) -> list[list[Tensor]]:
+        spread = ((ctx.queries, q_ND), (ctx.keys, k_ND), (ctx.keys, v_ND))
+        return [[split_heads(x, ctx.heads) for x in packing.spread(rows.detach())] for packing, rows in spread]
+
+    @staticmethod
+    def backward(ctx, d_ND):
+        q_ND, k_ND, v_ND, *biases = ctx.saved_tensors
+        d_outputs = [split_heads(d, ctx.heads) for d in ctx.queries.spread(d_ND)]
+        found = [
+            _gradients(*part, trained)
+            for *part, trained in zip(
+                *_CpuAttention._split(ctx, q_ND, k_ND, v_ND), biases, d_outputs, ctx.needs_input_grad[6:], strict=True
+            )
+        ]
+        dq, dk, dv = ([merge_heads(x) for x in xs] for xs in list(zip(*found, strict=True))[:3])
+        d_biases = [d_bias for *_, d_bias in found]
+        return None, None, None, ctx.queries.gather(dq), ctx.keys.gather(dk), ctx.keys.gather(dv), *d_biases
+
+
+def _gradients(q, k, v, bias, d_out, bias_trained: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Gradients of one pass's q, k, v and bias, block by block of its samples."""
+    dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+    d_bias = torch.zeros_like(bias) if bias_trained else None
+    step = max(1, _BLOCK // (q.shape[1] * q.shape[2] * k.shape[2]))
+    for start in range(0, len(q), step):
+        part = slice(start, start + step)
+        own_bias = bias if bias is None or len(bias) == 1 else bias[part]
+        dq[part], dk[part], dv[part], ds = _block_gradients(q[part], k[part], v[part], own_bias, d_out[part])
+        if d_bias is not None and len(d_bias) == 1:
+            d_bias += ds.sum(0, keepdim=True)
+        elif d_bias is not None:
+            d_bias[part] = ds
+    return dq, dk, dv, d_bias
 
 
 def _block_gradients(q, k, v, bias, d_out) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -6,7 +6,7 @@ Legend: B batch, L positions of a pass, N rows of all passes, D width, H heads, 
 import torch
 from torch import Tensor, nn
 
-from .attend import attend
+from .attend import attend, merge_heads, split_heads
 from .linears import LAYER_NORM_EPS, layer_norm, linears
 from .packing import Chosen, Packing
 
@@ -42,9 +42,15 @@ class SelfAttention(nn.Module):
         self.ln = nn.LayerNorm(dim, eps=LAYER_NORM_EPS) if inner_norm else nn.Identity()
 
     def forward(
-        self, x_ND: Tensor, norm: nn.LayerNorm, biases: list[Tensor | None], keys: Packing, chosen: Chosen | None
+        self,
+        x_ND: Tensor,
+        norm: nn.LayerNorm,
+        biases: list[Tensor | None],
+        keys: Packing,
+        chosen: Chosen | None = None,
+        gamma_D: Tensor | None = None,
     ) -> Tensor:
-        """``norm`` comes before the projections. Outputs for all rows, or for the ``chosen`` ones.
+        """``norm`` comes before the projections, ``gamma_D`` scales the output, for all rows or the ``chosen`` ones.
 
         ``biases[i]``, Tensor[1 or B, H, queries, L], is added to the logits of pass i; -inf hides a key.
         """
@@ -56,26 +62,25 @@ class SelfAttention(nn.Module):
             queries = chosen.packing
             k_ND, v_ND = linears(layer_norm, [x_ND, *normed], [self.k_proj, self.v_proj])
             (q_ND,) = linears(layer_norm, [x_ND.index_select(0, chosen.row_M), *normed], [self.q_proj])
-        q, k, v = (map(self._heads, p.rectangles(x)) for p, x in ((queries, q_ND), (keys, k_ND), (keys, v_ND)))
-        outputs = []
-        for q_BHQK, k_BHLK, v_BHLK, bias in zip(q, k, v, biases, strict=True):
-            out_BHQK = self._attend(q_BHQK, k_BHLK, v_BHLK, bias)
-            if self.c_attn is not None:
-                out_BHQK = out_BHQK * self.c_attn[:, None, None]
-            outputs.append(out_BHQK.transpose(1, 2).flatten(2))
-        return linears(layer_norm, [queries.rows(outputs), *self.ln.parameters()], [self.out_proj])[0]
+        attention = self._dropped if self.training and self.dropout.p > 0 else attend
+        out_ND = attention(q_ND, k_ND, v_ND, self.heads, queries, keys, biases)
+        if self.c_attn is not None:
+            out_ND = (out_ND.unflatten(-1, (self.heads, -1)) * self.c_attn[:, None]).flatten(1)
+        return linears(layer_norm, [out_ND, *self.ln.parameters()], [self.out_proj], gamma_D)[0]
 
     def reference(self, x_BLD: Tensor, bias_BHLL: Tensor | None) -> Tensor:
         """The same on one pass, padding and all, as the paper writes it."""
-        q, k, v = (self._heads(project(x_BLD)) for project in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (split_heads(project(x_BLD), self.heads) for project in (self.q_proj, self.k_proj, self.v_proj))
         out_BHLK = self._plain(q, k, v, bias_BHLL)
         if self.c_attn is not None:
             out_BHLK = out_BHLK * self.c_attn[:, None, None]
-        return self.out_proj(self.ln(out_BHLK.transpose(1, 2).flatten(2)))
+        return self.out_proj(self.ln(merge_heads(out_BHLK)))
 
-    def _attend(self, q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, bias_BHLL: Tensor | None) -> Tensor:
-        dropped = self.training and self.dropout.p > 0
-        return (self._plain if dropped else attend)(q_BHLK, k_BHLK, v_BHLK, bias_BHLL)
+    def _dropped(self, q_ND, k_ND, v_ND, heads, queries: Packing, keys: Packing, biases) -> Tensor:
+        """`attend` with dropout on the attention weights."""
+        rectangles = (queries.rectangles(q_ND), keys.rectangles(k_ND), keys.rectangles(v_ND))
+        split = [[split_heads(x, heads) for x in xs] for xs in rectangles]
+        return queries.rows([merge_heads(self._plain(*part)) for part in zip(*split, biases, strict=True)])
 
     def _plain(self, q_BHLK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, bias_BHLL: Tensor | None) -> Tensor:
         logits_BHLL = q_BHLK * self.scale @ k_BHLK.transpose(-1, -2)
@@ -83,6 +88,3 @@ class SelfAttention(nn.Module):
             logits_BHLL = logits_BHLL + bias_BHLL
         weights_BHLL = logits_BHLL.softmax(dim=-1, dtype=at_least_float32(logits_BHLL)).to(v_BHLK)
         return self.dropout(weights_BHLL) @ v_BHLK
-
-    def _heads(self, x_BLD: Tensor) -> Tensor:
-        return x_BLD.unflatten(-1, (self.heads, -1)).transpose(1, 2)

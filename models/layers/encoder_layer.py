@@ -60,30 +60,38 @@ class EncoderLayer(nn.Module):
         chosen: Chosen | None = None,
     ) -> Tensor:
         """Rows of all passes -> the next layer's, or only the ``chosen`` ones of them (see `SelfAttention`)."""
-        y_ND = self.self_attn(x_ND, self.self_attn_layer_norm, biases, keys, chosen)
+        gamma_1, gamma_2 = self.gamma_1, self.gamma_2
+        if self.attn_ln is None:
+            y_ND = self.self_attn(x_ND, self.self_attn_layer_norm, biases, keys, chosen, gamma_1)
+        else:
+            y_ND = self.self_attn(x_ND, self.self_attn_layer_norm, biases, keys, chosen)
+            y_ND = _scale(self.attn_ln(y_ND), gamma_1)
         queries = keys
         if chosen is not None:
             queries, x_ND = chosen.packing, x_ND.index_select(0, chosen.row_M)
-        x_ND = self._add(x_ND, self._after_attention(y_ND), self.gamma_1, factors[0], queries.sample_N)
-        outputs = [self.get_submodule(f"{m}_ffn").normed(x, self.final_layer_norm) for m, x in queries.split(x_ND)]
+        x_ND = self._add(x_ND, y_ND, factors[0], queries.sample_N)
+        outputs = [
+            self.get_submodule(f"{name}_ffn").normed(rows, self.final_layer_norm, gamma_2)
+            for name, rows in queries.split(x_ND)
+        ]
         y_ND = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-        return self._add(x_ND, y_ND, self.gamma_2, factors[1], queries.sample_N)
+        return self._add(x_ND, y_ND, factors[1], queries.sample_N)
 
     def reference(self, x_BLD: Tensor, bias_BHLL: Tensor | None, lengths: dict[str, int], factors: Factors) -> Tensor:
         """The same for one pass, padding and all; ``lengths`` of its modalities' parts, in order."""
-        samples = torch.arange(len(x_BLD), device=x_BLD.device)
         y_BLD = self.self_attn.reference(self.self_attn_layer_norm(x_BLD), bias_BHLL)
-        x_BLD = self._add(x_BLD, self._after_attention(y_BLD), self.gamma_1, factors[0], samples)
+        y_BLD = y_BLD if self.attn_ln is None else self.attn_ln(y_BLD)
+        samples = torch.arange(len(x_BLD), device=x_BLD.device)
+        x_BLD = self._add(x_BLD, _scale(y_BLD, self.gamma_1), factors[0], samples)
         parts = self.final_layer_norm(x_BLD).split(list(lengths.values()), dim=1)
         y_BLD = torch.cat([self.get_submodule(f"{m}_ffn")(x) for m, x in zip(lengths, parts, strict=True)], dim=1)
-        return self._add(x_BLD, y_BLD, self.gamma_2, factors[1], samples)
+        return self._add(x_BLD, _scale(y_BLD, self.gamma_2), factors[1], samples)
 
-    def _after_attention(self, y: Tensor) -> Tensor:
-        return y if self.attn_ln is None else self.attn_ln(y)
-
-    def _add(self, x: Tensor, y: Tensor, gamma_D: Tensor | None, factor: Tensor | None, sample: Tensor) -> Tensor:
+    def _add(self, x: Tensor, y: Tensor, factor: Tensor | None, sample: Tensor) -> Tensor:
         """``sample`` says which factor is that of each first index of ``y``."""
         y = self.dropout(y)
-        if factor is not None:
-            y = y * factor[sample].view(-1, *[1] * (y.ndim - 1))
-        return x + y if gamma_D is None else torch.addcmul(x, y, gamma_D)
+        return x + y if factor is None else x + y * factor[sample].view(-1, *[1] * (y.ndim - 1))
+
+
+def _scale(y: Tensor, gamma_D: Tensor | None) -> Tensor:
+    return y if gamma_D is None else y * gamma_D

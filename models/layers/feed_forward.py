@@ -25,13 +25,13 @@ class FeedForward(nn.Sequential):
         norm = nn.LayerNorm(hidden, eps=LAYER_NORM_EPS) if inner_norm else nn.Identity()
         super().__init__(GeGLU(dim, hidden), nn.Dropout(dropout), norm, nn.Linear(hidden, dim))
 
-    def normed(self, x_ND: Tensor, norm: nn.LayerNorm) -> Tensor:
-        """``self(norm(x_ND))``, keeping for backward only x and the two products inside."""
+    def normed(self, x_ND: Tensor, norm: nn.LayerNorm, gamma_D: Tensor | None) -> Tensor:
+        """``gamma_D * self(norm(x_ND))``, keeping for backward only x and the two products inside."""
         glu, dropout, inner, out = self
         a_NF, b_NF = linears(layer_norm, [x_ND, *norm.parameters()], [glu.wi_0, glu.wi_1])
         if self.training and dropout.p > 0:
-            return out(inner(dropout(F.gelu(a_NF) * b_NF)))
-        return linears(_gated_norm, [a_NF, b_NF, *inner.parameters()], [out])[0]
+            return linears(layer_norm, [dropout(F.gelu(a_NF) * b_NF), *inner.parameters()], [out], gamma_D)[0]
+        return linears(_gated_norm, [a_NF, b_NF, *inner.parameters()], [out], gamma_D)[0]
 
 
 def _gated_norm(a: Tensor, b: Tensor, *norm: Tensor) -> Tensor:

@@ -18,45 +18,65 @@ def layer_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = No
     return x if weight is None else F.layer_norm(x, weight.shape, weight, bias, LAYER_NORM_EPS)
 
 
-def linears(before: Callable[..., Tensor], sources: Sequence[Tensor], maps: Sequence[nn.Linear]) -> tuple[Tensor, ...]:
+def linears(
+    before: Callable[..., Tensor],
+    sources: Sequence[Tensor],
+    maps: Sequence[nn.Linear],
+    gamma_D: Tensor | None = None,
+) -> tuple[Tensor, ...]:
     """Each of ``maps`` applied to ``before(*sources)``; of all this only ``sources`` are kept for backward.
 
     Args:
         before: a deterministic function of ``sources`` alone, parameters included; called again in backward.
         sources: tensors.
         maps: one result each.
+        gamma_D: factor on the outputs (of a single map); its gradient needs no output either.
     """
     weights, biases = [m.weight for m in maps], [m.bias for m in maps]
-    if torch.is_grad_enabled():
-        return _Linears.apply(before, len(sources), len(maps), *sources, *weights, *biases)
-    h = before(*sources)
-    return tuple(F.linear(h, weight, bias) for weight, bias in zip(weights, biases, strict=True))
+    return _Linears.apply(before, len(sources), gamma_D, *sources, *weights, *biases)
 
 
 class _Linears(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, before, n_sources, n_maps, *tensors):
+    def forward(ctx, before, n_sources, gamma_D, *tensors):
+        n_maps = (len(tensors) - n_sources) // 2
         weights, biases = tensors[n_sources : n_sources + n_maps], tensors[n_sources + n_maps :]
         ctx.before, ctx.n_sources = before, n_sources
-        ctx.save_for_backward(*tensors[: n_sources + n_maps])
+        ctx.save_for_backward(gamma_D, *(biases if gamma_D is not None else [None]), *tensors[: n_sources + n_maps])
         h = before(*tensors[:n_sources])
-        return tuple(F.linear(h, weight, bias) for weight, bias in zip(weights, biases, strict=True))
+        outputs = [F.linear(h, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
+        return tuple(outputs) if gamma_D is None else (outputs[0].mul_(gamma_D),)
 
     @staticmethod
     def backward(ctx, *grads):
-        n, needs = ctx.n_sources, ctx.needs_input_grad[3:]
-        weights = ctx.saved_tensors[n:]
-        sources = [x.detach().requires_grad_(need) for x, need in zip(ctx.saved_tensors[:n], needs, strict=False)]
+        n, (_, _, needs_gamma, *needs) = ctx.n_sources, ctx.needs_input_grad
+        gamma_D, bias, *tensors = ctx.saved_tensors
+        weights, needs_weights, needs_biases = tensors[n:], needs[n : n + len(grads)], needs[n + len(grads) :]
+        sources = [x.detach().requires_grad_(need) for x, need in zip(tensors[:n], needs, strict=False)]
         trained = [x for x in sources if x.requires_grad]
         with torch.set_grad_enabled(bool(trained)):
             h = ctx.before(*sources)
-        found = iter(())
-        if trained:
-            dh = grads[0] @ weights[0]
-            for grad, weight in zip(grads[1:], weights[1:], strict=True):
-                dh.addmm_(grad, weight)
-            found = iter(torch.autograd.grad(h, trained, dh))
-        d_sources = [next(found) if x.requires_grad else None for x in sources]
-        d_weights = [grad.T @ h.detach() if need else None for grad, need in zip(grads, needs[n:], strict=False)]
-        d_biases = [grad.sum(0) if need else None for grad, need in zip(grads, needs[n + len(grads) :], strict=True)]
-        return None, None, None, *d_sources, *d_weights, *d_biases
+        # y = gamma * (W h + b): the sums over rows of grad h^T and grad give those of W, b and gamma.
+        needs_products = [need or needs_gamma for need in needs_weights]
+        products = [grad.T @ h.detach() if need else None for grad, need in zip(grads, needs_products, strict=True)]
+        needs_sums = [need or (needs_gamma and bias is not None) for need in needs_biases]
+        sums = [grad.sum(0) if need else None for grad, need in zip(grads, needs_sums, strict=True)]
+        d_gamma = None
+        if needs_gamma:
+            d_gamma = (products[0] * weights[0]).sum(1)
+            d_gamma = d_gamma if bias is None else d_gamma + sums[0] * bias
+        if gamma_D is not None:
+            grads = [grads[0] * gamma_D]
+            products = [products[0] * gamma_D[:, None] if needs_weights[0] else None]
+            sums = [sums[0] * gamma_D if needs_biases[0] else None]
+        return None, None, d_gamma, *_source_gradients(h, sources, trained, grads, weights), *products, *sums
+
+
+def _source_gradients(h, sources, trained, grads, weights) -> list[Tensor | None]:
+    if not trained:
+        return [None] * len(sources)
+    dh = grads[0] @ weights[0]
+    for grad, weight in zip(grads[1:], weights[1:], strict=True):
+        dh.addmm_(grad, weight)
+    found = iter(torch.autograd.grad(h, trained, dh))
+    return [next(found) if x.requires_grad else None for x in sources]

@@ -4,6 +4,7 @@ Projections and feed-forward networks see one matrix of rows for all passes of a
 a rectangle. Legend: B batch and L positions of a pass, M positions of one modality's part of it, N rows of all passes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -136,7 +137,8 @@ class Packing:
         """x_BLD of each pass -> rows."""
         return _Rows.apply(self, *rectangles_BLD)
 
-    def _spread(self, x_ND: Tensor) -> tuple[Tensor, ...]:
+    def spread(self, x_ND: Tensor) -> tuple[Tensor, ...]:
+        """`rectangles` outside of autograd."""
         rectangles = []
         for parts, (row_P, missing_P) in zip(self.passes, self._rows, strict=True):
             if row_P is None:
@@ -148,7 +150,8 @@ class Packing:
             rectangles.append(x.unflatten(0, (parts[0].extent.batch, -1)))
         return tuple(rectangles)
 
-    def _gather(self, rectangles_BLD: tuple[Tensor, ...]) -> Tensor:
+    def gather(self, rectangles_BLD: Sequence[Tensor]) -> Tensor:
+        """`rows` outside of autograd."""
         return _cat([_select(rectangles_BLD[i].flatten(0, 1), part.place_N) for i, part in self._stack])
 
     def pick(self, chosen: "Packing") -> Tensor:
@@ -180,22 +183,22 @@ class _Rectangles(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x_ND, packing):
         ctx.packing = packing
-        return packing._spread(x_ND)
+        return packing.spread(x_ND)
 
     @staticmethod
     def backward(ctx, *grads):
-        return ctx.packing._gather(grads), None
+        return ctx.packing.gather(grads), None
 
 
 class _Rows(torch.autograd.Function):
     @staticmethod
     def forward(ctx, packing, *rectangles):
         ctx.packing = packing
-        return packing._gather(rectangles)
+        return packing.gather(rectangles)
 
     @staticmethod
     def backward(ctx, grad):
-        return None, *ctx.packing._spread(grad)
+        return None, *ctx.packing.spread(grad)
 
 
 @dataclass(frozen=True)
