@@ -183,7 +183,8 @@ def embed(how: Build, name: str, raw: dict, int8: bool = False) -> Work:
     if int8:
         how = replace(how, reference=True)  # as `from_pretrained` does
     pair = ("text", "audio") if name == "audio" else ("text", "image")
-    model = build_model(how, pair, finetune=True).eval()
+    # PyTorch's FLOP counter trips over parameters that ask for a gradient where none is recorded.
+    model = build_model(how, pair, finetune=True).eval().requires_grad_(False)
     if int8:
         model = quantize(model)
     raw = to_setting(raw, how.setting)

@@ -48,6 +48,15 @@ class Features:
     constants: dict[str, Tensor] | None = None
 
 
+@dataclass
+class _Finish:
+    """The last layer's part for some passes: their packing, and which rows are wanted (None: all)."""
+
+    keys: Packing
+    chosen: Chosen | None
+    wanted: list[Wanted]
+
+
 class FusionModel(nn.Module):
     """Layers with shared attention and one feed-forward network a modality; one final LayerNorm a modality.
 
@@ -71,48 +80,50 @@ class FusionModel(nn.Module):
         """Encode each pass; what it gives does not depend on the others."""
         if self.reference:
             return [self._reference(one) for one in passes]
-        biases = [self._biases(one.sequences) for one in passes]
         keys = Packing([self._places(one, "all") for one in passes])
+        everything = list(range(len(passes)))
+        last = self._plan(passes, keys, everything, [one.wanted for one in passes])
+        units = [i for i in everything if passes[i].constants]
+        constants = self._plan(passes, keys, units, ["units"] * len(units)) if units else None
+
+        biases = [self._biases(one.sequences) for one in passes]
         x_ND = keys.pack([[sequence.x_BLD for sequence in one.sequences] for one in passes])
         for i, layer in enumerate(self.layers):
             factors = layer.draw(keys.samples, x_ND)
             biases_of_layer = [tables[min(i, len(tables) - 1)] for tables in biases]
             if i < len(self.layers) - 1:
                 x_ND = self._run(layer, x_ND, biases_of_layer, keys, factors)
-        return self._wanted_of(passes, x_ND, biases_of_layer, keys, factors)
+        features = [Features(wanted) for wanted in self._finish(last, x_ND, biases_of_layer, factors)]
+        if constants is not None:
+            with torch.no_grad():
+                rows_ND = keys.rows_of_subset(x_ND, constants.keys)
+                found = self._finish(constants, rows_ND, [biases_of_layer[i] for i in units], factors)
+            for i, rows in zip(units, found, strict=True):
+                features[i].constants = rows
+        return features
 
     def _run(self, layer: EncoderLayer, x_ND: Tensor, *rest) -> Tensor:
         if self.checkpoint_activations and torch.is_grad_enabled():
             return checkpoint(layer, x_ND, *rest, use_reentrant=False)
         return layer(x_ND, *rest)
 
-    def _wanted_of(self, passes: list[Pass], x_ND: Tensor, biases, keys: Packing, factors) -> list[Features]:
-        """The last layer and norm, for what the passes want."""
-        places = [self._places(one, one.wanted) for one in passes]
-        found = self._last_layer(x_ND, biases, keys, factors, Packing(places), [one.wanted for one in passes])
-        features = [Features(wanted) for wanted in found]
-        constant = [i for i, one in enumerate(passes) if one.constants]
-        if constant:
-            with torch.no_grad():
-                part = keys.subset(constant)
-                units = Packing([self._places(passes[i], "units") for i in constant], part.first_sample)
-                x_ND = keys.rows_of_subset(x_ND, part)
-                found = self._last_layer(
-                    x_ND, [biases[i] for i in constant], part, factors, units, ["units"] * len(constant)
-                )
-            for i, rows in zip(constant, found, strict=True):
-                features[i].constants = rows
-        return features
+    def _plan(self, passes: list[Pass], keys: Packing, chosen: list[int], wanted: list[Wanted]) -> _Finish:
+        """What the last layer does for some of the passes; all that must be read off masks is read here, beforehand."""
+        keys = keys if len(chosen) == len(passes) else keys.subset(chosen)
+        if all(w == "all" for w in wanted):
+            return _Finish(keys, None, wanted)
+        places = [self._places(passes[i], w) for i, w in zip(chosen, wanted, strict=True)]
+        packing = Packing(places, keys.first_sample)
+        return _Finish(keys, Chosen(packing, keys.pick(packing)), wanted)
 
-    def _last_layer(
-        self, x_ND: Tensor, biases, keys: Packing, factors, places: Packing, wanted: list[Wanted]
-    ) -> list[dict[str, Tensor]]:
-        chosen = None if all(w == "all" for w in wanted) else Chosen(places, keys.pick(places))
-        biases = [b[:, :, :1] if b is not None and w == "cls" else b for b, w in zip(biases, wanted, strict=True)]
-        x_ND = self._run(self.layers[-1], x_ND, biases, keys, factors, chosen)
+    def _finish(self, plan: _Finish, x_ND: Tensor, biases: list[Tensor | None], factors) -> list[dict[str, Tensor]]:
+        """The last layer and norm."""
+        places = plan.keys if plan.chosen is None else plan.chosen.packing
+        biases = [b[:, :, :1] if b is not None and w == "cls" else b for b, w in zip(biases, plan.wanted, strict=True)]
+        x_ND = self._run(self.layers[-1], x_ND, biases, plan.keys, factors, plan.chosen)
         x_ND = torch.cat([self.get_submodule(f"{name}_layer_norm")(rows) for name, rows in places.split(x_ND)])
         rows, rectangles = places.rows_of_parts(x_ND), places.unpack(x_ND)
-        return [rectangles[i] if w == "all" else rows[i] for i, w in enumerate(wanted)]
+        return [rectangles[i] if w == "all" else rows[i] for i, w in enumerate(plan.wanted)]
 
     def _places(self, one: Pass, wanted: Wanted) -> list[Extent]:
         """The places of a pass that a layer computes whose outputs at ``wanted`` are wanted."""

@@ -160,8 +160,7 @@ def from_pretrained(
         if cfg["model"].get(key) is not None and key not in ("reset_logit_scale", "release_padding", "reference"):
             config[key] = cfg["model"][key]
     config.release_padding = release_padding
-    if int8 and "reference" in config:
-        config.reference = True  # the fast path reads the weights of Linear layers, which int8 layers pack away
+    config.reference = int8  # the fast path reads the weights of Linear layers, which int8 layers pack away
     config.copy_rel_pos_table = any("rel_pos_table_list.1." in key for key in weights)
     model = RetrievalModel.build_model(config, _Branches(names, readers))
     model.load_state_dict(weights, strict=True)

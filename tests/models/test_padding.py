@@ -74,7 +74,9 @@ def test_joint_features_and_students(lengths: list[int], seed: int) -> None:
         }
         chosen = {name: collate_masks([m[i] for i in rows]) for name, m in masks.items()}
         with torch.no_grad():
-            students = MODEL.denoise(inputs, chosen, MODEL.paddings(inputs))
+            kept = MODEL.encode(inputs, {name: mask["keep_ids"] for name, mask in chosen.items()})
+            names, masks_of = tuple(kept), {"+".join(kept): chosen}
+            students = MODEL.decode({names: kept}, masks_of, MODEL.paddings(inputs), masked_only=False)[names]
             return {**{f"student {k}": v for k, v in students.items()}, **MODEL.encode(inputs)}
 
     together = run(list(range(len(lengths))))

@@ -1,0 +1,54 @@
+"""Stems as matrix products, against the same as convolutions: outputs and every gradient."""
+
+import pytest
+import torch
+
+from one_peace.modalities.audio.stem import ConvStem
+from one_peace.modalities.image.adapter import HmlpStem
+
+
+def compare(stem, x: torch.Tensor) -> None:
+    with torch.no_grad():
+        for parameter in stem.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    results = []
+    for forward in (stem.forward, stem.reference):
+        stem.zero_grad()
+        y = forward(x)
+        torch.manual_seed(1)
+        y.backward(torch.randn_like(y))
+        results.append([y.detach(), *(p.grad for p in stem.parameters())])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-7)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    "spec",
+    [[(8, 10, 5), (8, 3, 2), (8, 2, 2)], [(4, 7, 3), (6, 5, 2)], [(4, 3, 4), (6, 2, 3)], [(4, 5, 5)]],
+    ids=["released", "kernel no multiple", "stride beyond kernel", "one layer"],
+)
+@pytest.mark.parametrize("samples", [400, 401, 413])
+def test_audio(spec, bias: bool, samples: int) -> None:
+    torch.manual_seed(0)
+    compare(ConvStem(spec, bias).double(), torch.randn(3, samples, dtype=torch.float64))
+
+
+def test_audio_keeps_each_products_output_once_and_no_other() -> None:
+    stem, x, kept = ConvStem([(8, 10, 5), (8, 3, 2), (8, 2, 2)], False), torch.randn(2, 4000), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        stem(x)
+    known = {p.data_ptr() for p in stem.parameters()} | {x.data_ptr()}
+    lengths = sorted(len(t) for t in kept if t is not None and t.data_ptr() not in known)
+    assert lengths == [199, 199, 399, 399]
+
+
+def test_a_frozen_audio_stem_keeps_nothing() -> None:
+    stem = ConvStem([(8, 10, 5), (8, 3, 2)], False).requires_grad_(False)
+    assert not stem(torch.randn(2, 400)).requires_grad
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 32, 32), (1, 3, 16, 48)])
+def test_image(shape) -> None:
+    torch.manual_seed(0)
+    compare(HmlpStem(16).double(), torch.randn(shape, dtype=torch.float64))

@@ -1,0 +1,102 @@
+"""The hand-written gradients of the hot path, against autograd."""
+
+import pytest
+import torch
+from torch import nn
+
+from one_peace.models.layers import attend as attend_module
+from one_peace.models.layers.attend import attend, merge_heads, split_heads
+from one_peace.models.layers.linears import layer_norm, linears
+from one_peace.models.layers.packing import Extent, Packing
+
+CPU = torch.device("cpu")
+
+
+def randn(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize("with_gamma", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_linears_have_the_gradients_of_the_plain_formula(with_gamma: bool, bias: bool) -> None:
+    torch.manual_seed(0)
+    maps = [nn.Linear(5, 3, bias=bias).double() for _ in range(1 if with_gamma else 2)]
+    x, weight, shift = randn(4, 5), randn(5), randn(5)
+    gamma = randn(3) if with_gamma else None
+    leaves = [x, weight, shift, *(p for m in maps for p in m.parameters()), *([gamma] if with_gamma else [])]
+
+    def plain() -> list[torch.Tensor]:
+        h = layer_norm(x, weight, shift)
+        return [m(h) if gamma is None else gamma * m(h) for m in maps]
+
+    ours, theirs = linears(layer_norm, [x, weight, shift], maps, gamma), plain()
+    grads = [torch.randn_like(y) for y in theirs]
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other)
+    found = torch.autograd.grad(ours, leaves, grads)
+    for mine, other in zip(found, torch.autograd.grad(theirs, leaves, grads), strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_linears_give_no_gradient_to_what_is_frozen_and_keep_nothing_but_their_sources() -> None:
+    layer, x = nn.Linear(5, 50).double().requires_grad_(False), randn(4, 5)
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        (y,) = linears(layer_norm, [x], [layer])
+    assert {t.data_ptr() for t in saved if t is not None} == {x.data_ptr(), layer.weight.data_ptr()}
+    y.sum().backward()
+    assert x.grad is not None and layer.weight.grad is None
+
+
+@pytest.fixture
+def padded() -> Packing:
+    """Two passes: one modality padded; two modalities, one of them padded."""
+    real = torch.tensor([[1, 1, 1], [1, 1, 0]], dtype=torch.bool)
+    one = [Extent("a", 2, 3, CPU, real)]
+    return Packing([one, [Extent("a", 2, 3, CPU, real), Extent("b", 2, 2, CPU)]])
+
+
+def test_rows_and_rectangles_are_adjoint(padded: Packing) -> None:
+    assert padded.modalities == [("a", 10), ("b", 4)]
+    assert padded.sample_N.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 2, 2, 3, 3]
+    x = randn(14, 6)
+    assert torch.equal(padded.rows(padded.rectangles(x)), x)
+    assert torch.autograd.gradcheck(lambda x: tuple(padded.rectangles(x)), (x,))
+    rectangles = [r.detach().requires_grad_() for r in padded.rectangles(x)]
+    assert rectangles[0].shape == (2, 3, 6) and not rectangles[0][1, 2].any()
+    assert torch.autograd.gradcheck(lambda *r: padded.rows(list(r)), tuple(rectangles))
+
+
+@pytest.mark.parametrize("own_bias", [False, True])
+@pytest.mark.parametrize("block", [1, 1 << 19])
+def test_attention_has_the_gradients_of_the_plain_formula(padded, own_bias: bool, block: int, monkeypatch) -> None:
+    """Bias shared by the batch or one a sample; samples all at once or one by one; padded keys hidden."""
+    monkeypatch.setattr(attend_module, "_BLOCK", block)
+    torch.manual_seed(0)
+    q, k, v = randn(14, 6), randn(14, 6), randn(14, 6)
+    tables = [randn(2 if own_bias else 1, 2, n, n) for n in (3, 5)]
+    hidden = [torch.tensor([[0, 0, 0], [0, 0, 1]]), torch.tensor([[0, 0, 0, 0, 0], [0, 0, 1, 0, 0]])]
+    biases = [t.masked_fill(h[:, None, None].bool(), -torch.inf) for t, h in zip(tables, hidden, strict=True)]
+
+    def plain() -> torch.Tensor:
+        outputs = []
+        for i, bias in enumerate(biases):
+            qi, ki, vi = (split_heads(padded.rectangles(x)[i], 2) for x in (q, k, v))
+            outputs.append(merge_heads((qi @ ki.mT * 3**-0.5 + bias).softmax(-1) @ vi))
+        return padded.rows(outputs)
+
+    ours, theirs = attend(q, k, v, 2, padded, padded, biases), plain()
+    torch.testing.assert_close(ours, theirs)
+    grad, leaves = torch.randn_like(ours), [q, k, v, *tables]
+    found = torch.autograd.grad(ours, leaves, grad, retain_graph=True)
+    for mine, other in zip(found, torch.autograd.grad(theirs, leaves, grad), strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_attention_keeps_no_weights() -> None:
+    rows = Packing([[Extent("a", 2, 100, CPU)]])
+    q, k, v = (torch.randn(200, 8, requires_grad=True) for _ in range(3))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
+        attend(q, k, v, 2, rows, rows, [None])
+    assert sum(kept) <= 3 * q.numel()
