@@ -12,15 +12,16 @@ from torch import Tensor, nn
 
 from .base import register_sizes, resolve_group
 from .config import EncoderConfig
-from .encoder import Decoder, Features, Inputs, Pass, init_token
-from .retrieval import AligningModel, RetrievalModelConfig, linear
+from .encoder import Decoder, Inputs, init_token
+from .fusion import Features, Pass
+from .retrieval import AligningModel, AligningModelConfig, linear
 
 Names = tuple[str, ...]
 """The modalities one encoder pass reads: ("text",), or ("text", "image") for a joint sequence."""
 
 
 @dataclass
-class PretrainModelConfig(RetrievalModelConfig):
+class PretrainModelConfig(AligningModelConfig):
     """Options of ``one_peace_pretrain``."""
 
     decoder: Any = field(default=None, metadata={"help": "overrides of the preset's decoder, as for encoder"})

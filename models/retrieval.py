@@ -1,6 +1,7 @@
 """``one_peace_retrieval``: the encoder with a projection a modality, for aligned embeddings."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -8,17 +9,19 @@ import torch.nn.functional as F
 from fairseq.models import register_model
 from omegaconf import DictConfig
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .base import BaseModel, BaseModelConfig, register_sizes
 from .config import EncoderConfig
-from .encoder import Inputs, Pass, init_token
+from .encoder import Inputs, init_token
+from .fusion import Pass
 
 MAX_LOGIT_SCALE = 100.0
 
 
 @dataclass
-class RetrievalModelConfig(BaseModelConfig):
-    """Options of ``one_peace_retrieval``."""
+class AligningModelConfig(BaseModelConfig):
+    """Options of every model that embeds."""
 
     logit_scale_init: float = field(default=1 / 0.07, metadata={"help": "initial scale of the aligning logits"})
     reset_logit_scale: bool = field(
@@ -54,6 +57,16 @@ class AligningModel(BaseModel):
         return self.logit_scale.exp()
 
 
+@dataclass
+class RetrievalModelConfig(AligningModelConfig):
+    """Options of ``one_peace_retrieval``."""
+
+    micro_batch: int = field(
+        default=0,
+        metadata={"help": "samples of a batch embedded at a time, again in backward: large batches on few devices"},
+    )
+
+
 @register_model("one_peace_retrieval", dataclass=RetrievalModelConfig)
 class RetrievalModel(AligningModel):
     """Embeds every modality of the task; no decoder."""
@@ -61,9 +74,17 @@ class RetrievalModel(AligningModel):
     def forward(self, inputs: Inputs) -> dict[str, object]:
         """``embeddings`` per modality, Tensor[B, D], and ``logit_scale`` (a scalar, already exponentiated)."""
         return {
-            "embeddings": {name: self.embed(name, **raw) for name, raw in inputs.items()},
+            "embeddings": {name: self._embed_all(name, raw) for name, raw in inputs.items()},
             "logit_scale": self.temperature(),
         }
+
+    def _embed_all(self, name: str, raw: Mapping[str, Tensor]) -> Tensor:
+        """`embed`; with ``micro_batch``, activations of so many samples at a time are in memory (Gao et al. 2021)."""
+        size = self.cfg.micro_batch
+        if size <= 0 or not torch.is_grad_enabled():
+            return self.embed(name, **raw)
+        parts = (dict(zip(raw, part, strict=True)) for part in zip(*(x.split(size) for x in raw.values()), strict=True))
+        return torch.cat([checkpoint(self.embed, name, use_reentrant=False, **part) for part in parts])
 
 
 def linear(dim_in: int, dim_out: int) -> nn.Linear:

@@ -1,7 +1,6 @@
 """Pictures: any file that Pillow opens -> a normalised RGB square, and the masks over its patches."""
 
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from one_peace.modalities.reader import Reader, ReaderConfig, media_path, option
 PATCH_SIZE = 16
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-# Pillow's own bound (about 89 megapixels, 270 MB of RGB) stands: one file must not fill a worker's memory.
-MAX_PIXELS = int(Image.MAX_IMAGE_PIXELS or 0)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -114,8 +111,9 @@ class ImageReader(Reader):
         """
         try:
             with Image.open(path) as image:
-                # Pillow only warns up to twice its limit; turning warnings to errors is not safe in threads
-                if image.width * image.height > MAX_PIXELS:
+                # Pillow's bound (89 megapixels, 270 MB of RGB) keeps one file from filling a worker's memory. Up to
+                # twice as many it only warns, and turning warnings into errors is not safe in threads.
+                if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
                     raise Image.DecompressionBombError
                 size = image.size
                 if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # turned by a quarter
@@ -126,8 +124,9 @@ class ImageReader(Reader):
         except SampleError as error:
             raise SampleError(f"picture {str(path)!r}: {error}") from None
         except Image.DecompressionBombError:
+            most = (Image.MAX_IMAGE_PIXELS or math.inf) / 1e6
             raise SampleError(
-                f"picture {str(path)!r} has more than {MAX_PIXELS / 1e6:.0f} megapixels: shrink it beforehand"
+                f"picture {str(path)!r} has more than {most:.0f} megapixels: shrink it beforehand"
             ) from None
         except MemoryError:
             raise

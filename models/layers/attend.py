@@ -48,12 +48,12 @@ def merge_heads(x_BHLK: Tensor) -> Tensor:
 
 def _fused(q_BHQK: Tensor, k_BHLK: Tensor, v_BHLK: Tensor, bias_BHQL: Tensor | None) -> Tensor:
     if bias_BHQL is not None:
-        bias_BHQL = _aligned(bias_BHQL.to(q_BHQK)).expand(len(q_BHQK), -1, -1, -1)
+        bias_BHQL = bias_BHQL.to(q_BHQK).expand(len(q_BHQK), -1, -1, -1)
     return F.scaled_dot_product_attention(q_BHQK, k_BHLK, v_BHLK, attn_mask=bias_BHQL)
 
 
-def _aligned(bias_BHQL: Tensor) -> Tensor:
-    """The same in memory whose rows start at multiples of 8, as GPU kernels want it."""
+def aligned(bias_BHQL: Tensor) -> Tensor:
+    """The same in memory whose rows start at multiples of 8, as GPU kernels want it; made once for all layers."""
     length = bias_BHQL.shape[-1]
     if not bias_BHQL.is_cuda or length % 8 == 0:
         return bias_BHQL

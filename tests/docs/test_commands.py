@@ -21,7 +21,7 @@ from tests.small_data import train_vocabulary, write_pictures, write_sensors, wr
 
 DOCUMENTS = sorted(
     path.relative_to(ROOT)
-    for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md", "run_scripts/**/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md", "run_scripts/**/*.md", "benchmarks/*.md")
     for path in ROOT.glob(pattern)
 )
 SHORTER = {

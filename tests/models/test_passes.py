@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from one_peace.criterions.contrastive import targets
 from one_peace.data.collate import collate_masks, padding_mask
 from one_peace.data.masking import random_mask
-from one_peace.models.encoder import Pass
+from one_peace.models.fusion import Pass
 
 from .conftest import ENCODER, build
 
