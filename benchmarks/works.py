@@ -6,11 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from fairseq.utils import apply_to_sample
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from one_peace.benchmarks.machine import Setting
+from one_peace.criterions import aligning_contrast, label_smoothed_cross_entropy
 from one_peace.criterions.contrastive import (
     AligningLossConfig,
     AudioTextPretrainLoss,
@@ -191,11 +193,40 @@ def embed(how: Build, name: str, raw: dict, int8: bool = False) -> Work:
     return Work(len(raw["values"]), model, torch.inference_mode()(lambda: model.embed(name, **raw)))
 
 
+class Embeddings(nn.Module):
+    """Pairs that are embedded already, the released width."""
+
+    def __init__(self, batch: int, width: int = 1536):
+        super().__init__()
+        self.a_BD, self.b_BD = (nn.Parameter(F.normalize(torch.randn(batch, width), dim=-1)) for _ in range(2))
+        self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07))
+
+
+def contrast(how: Build, batch: int) -> Work:
+    """The aligning contrast and its gradients alone; the naive path keeps all logits for backward."""
+    pairs = Embeddings(batch).to(how.setting.device, how.setting.torch_dtype)
+    loss = plain_contrast if how.reference else aligning_contrast
+
+    def run() -> None:
+        pairs.zero_grad(set_to_none=True)
+        loss(pairs.a_BD, pairs.b_BD, pairs.logit_scale)[0].backward()
+
+    return Work(batch, pairs, run)
+
+
+def plain_contrast(a_BD: Tensor, b_BD: Tensor, logit_scale: Tensor) -> tuple[Tensor]:
+    """`aligning_contrast` as one writes it down."""
+    target_B = torch.arange(len(a_BD), device=a_BD.device)
+    logits = (logit_scale * x_BD @ keys_BD.detach().T for x_BD, keys_BD in ((a_BD, b_BD), (b_BD, a_BD)))
+    return (sum(label_smoothed_cross_entropy(one, target_B, 0.0) for one in logits) / 2,)
+
+
 WORKS: dict[str, Callable[[Build], Work]] = {
     "vl128": lambda how: stage1(how, 16, 128),
     "vl384": lambda how: stage1(how, 4, 384),
     "al5s": lambda how: stage2(how, 8, 5),
     "finetune_vl128": lambda how: finetune(how, 16, 128),
+    "contrast4096": lambda how: contrast(how, 4096),
     "embed_image": lambda how: embed(how, "image", pictures(16, 128)),
     "embed_text": lambda how: embed(how, "text", captions(caption_lengths(16))),
     "embed_text_mixed": lambda how: embed(how, "text", captions(MIXED_TOKENS)),

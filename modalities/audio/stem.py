@@ -97,9 +97,15 @@ class _Layer:
         self.d_weight: Tensor | None = None
         self.d_rest: list[Tensor | None] = []
 
-    def _windows(self, x_NC: Tensor, frames: int) -> Iterator[tuple[slice, Tensor]]:
-        """Rows of the weight, and the view of ``x_NC`` they multiply; together all taps of all windows."""
+    def _windows(self, x_NC: Tensor, frames: int, read_only: bool = True) -> Iterator[tuple[slice, Tensor]]:
+        """Rows of the weight, and the view of ``x_NC`` they multiply; together all taps of all windows.
+
+        Where copied windows are smaller than what comes of them, as on a waveform, one product is faster than several.
+        """
         channels = x_NC.shape[1]
+        if read_only and self.kernel * channels < self.weight.shape[1]:
+            yield slice(None), x_NC.unfold(0, self.kernel, self.stride).transpose(1, 2).flatten(1)
+            return
         for tap in range(0, self.kernel, self.stride):
             taps = min(self.stride, self.kernel - tap)
             view = x_NC.as_strided(
@@ -124,15 +130,16 @@ class _Layer:
         if self.bias is not None:
             self.d_rest[-1] += d_NC.sum(0)
         d_x = torch.zeros_like(x_NC) if d_input else None
-        views = self._windows(d_x, len(d_NC)) if d_input else iter(())
-        for rows, view in self._windows(x_NC, len(d_NC)):
+        views = self._windows(d_x, len(d_NC), read_only=False) if d_input else iter(())
+        for rows, view in self._windows(x_NC, len(d_NC), read_only=not d_input):
             self.d_weight[rows].addmm_(view.T, d_NC)
             if d_input:
                 next(views)[1].addmm_(d_NC, self.weight[rows].T)
         return d_x
 
     def activate(self, z_NC: Tensor) -> Tensor:
-        return F.gelu(F.layer_norm(z_NC, self.scale.shape, self.scale, self.shift, LAYER_NORM_EPS))
+        y_NC = F.layer_norm(z_NC, self.scale.shape, self.scale, self.shift, LAYER_NORM_EPS)
+        return torch.ops.aten.gelu_(y_NC)
 
     def activate_backward(self, d_NC: Tensor, z_NC: Tensor) -> Tensor:
         """Gather the gradients of the norm; the gradient of ``z_NC``."""

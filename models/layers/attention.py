@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .attend import attend, merge_heads, split_heads
-from .linears import LAYER_NORM_EPS, layer_norm, linears
+from .linears import LAYER_NORM_EPS, LayerNorm, linears
 from .packing import Chosen, Packing
 
 
@@ -57,16 +57,16 @@ class SelfAttention(nn.Module):
         normed = list(norm.parameters())
         if chosen is None:
             queries = keys
-            q_ND, k_ND, v_ND = linears(layer_norm, [x_ND, *normed], [self.q_proj, self.k_proj, self.v_proj])
+            q_ND, k_ND, v_ND = linears(LayerNorm, [x_ND, *normed], [self.q_proj, self.k_proj, self.v_proj])
         else:
             queries = chosen.packing
-            k_ND, v_ND = linears(layer_norm, [x_ND, *normed], [self.k_proj, self.v_proj])
-            (q_ND,) = linears(layer_norm, [x_ND.index_select(0, chosen.row_M), *normed], [self.q_proj])
+            k_ND, v_ND = linears(LayerNorm, [x_ND, *normed], [self.k_proj, self.v_proj])
+            (q_ND,) = linears(LayerNorm, [x_ND.index_select(0, chosen.row_M), *normed], [self.q_proj])
         attention = self._dropped if self.training and self.dropout.p > 0 else attend
         out_ND = attention(q_ND, k_ND, v_ND, self.heads, queries, keys, biases)
         if self.c_attn is not None:
             out_ND = (out_ND.unflatten(-1, (self.heads, -1)) * self.c_attn[:, None]).flatten(1)
-        return linears(layer_norm, [out_ND, *self.ln.parameters()], [self.out_proj], gamma_D)[0]
+        return linears(LayerNorm, [out_ND, *self.ln.parameters()], [self.out_proj], gamma_D)[0]
 
     def reference(self, x_BLD: Tensor, bias_BHLL: Tensor | None) -> Tensor:
         """The same on one pass, padding and all, as the paper writes it."""

@@ -4,30 +4,55 @@
 needs h (for the weights' gradients), but matrix products are what costs time and elementwise results what costs memory.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 LAYER_NORM_EPS = 1e-5
 
 
-def layer_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-    """LayerNorm over the last dimension; x itself without ``weight``, which is how a norm is left out."""
-    return x if weight is None else F.layer_norm(x, weight.shape, weight, bias, LAYER_NORM_EPS)
+class Before(Protocol):
+    """A deterministic function of its sources alone, parameters included, and its gradient."""
+
+    def forward(self, *sources: Tensor) -> tuple[Tensor, Any]:
+        """h, and what `backward` wants to know of the way there."""
+
+    def backward(self, dh: Tensor, saved: Any, *sources: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient of each source from that of h; may write over ``dh`` and ``saved``."""
+
+
+class LayerNorm:
+    """LayerNorm over the last dimension; x itself without ``weight`` and ``bias``, which is how a norm is left out."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> tuple[Tensor, Any]:
+        if weight is None:
+            return x, None
+        h, mean, rstd = torch.native_layer_norm(x, weight.shape, weight, bias, LAYER_NORM_EPS)
+        return h, (mean, rstd)
+
+    @staticmethod
+    def backward(
+        dh: Tensor, saved: Any, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None
+    ) -> tuple[Tensor | None, ...]:
+        if weight is None:
+            return (dh,)
+        return torch.ops.aten.native_layer_norm_backward(
+            dh, x, weight.shape, *saved, weight, bias, [True, weight.requires_grad, bias.requires_grad]
+        )
 
 
 def linears(
-    before: Callable[..., Tensor],
-    sources: Sequence[Tensor],
-    maps: Sequence[nn.Linear],
-    gamma_D: Tensor | None = None,
+    before: Before, sources: Sequence[Tensor], maps: Sequence[nn.Linear], gamma_D: Tensor | None = None
 ) -> tuple[Tensor, ...]:
-    """Each of ``maps`` applied to ``before(*sources)``; of all this only ``sources`` are kept for backward.
+    """Each of ``maps`` applied to ``before``'s h of ``sources``; of all this only ``sources`` are kept for backward.
 
     Args:
-        before: a deterministic function of ``sources`` alone, parameters included; called again in backward.
+        before: called again in backward.
         sources: tensors.
         maps: one result each.
         gamma_D: factor on the outputs (of a single map); its gradient needs no output either.
@@ -43,22 +68,21 @@ class _Linears(torch.autograd.Function):
         weights, biases = tensors[n_sources : n_sources + n_maps], tensors[n_sources + n_maps :]
         ctx.before, ctx.n_sources = before, n_sources
         ctx.save_for_backward(gamma_D, *(biases if gamma_D is not None else [None]), *tensors[: n_sources + n_maps])
-        h = before(*tensors[:n_sources])
+        h = before.forward(*tensors[:n_sources])[0]
         outputs = [F.linear(h, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
         return tuple(outputs) if gamma_D is None else (outputs[0].mul_(gamma_D),)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, *grads):
         n, (_, _, needs_gamma, *needs) = ctx.n_sources, ctx.needs_input_grad
         gamma_D, bias, *tensors = ctx.saved_tensors
-        weights, needs_weights, needs_biases = tensors[n:], needs[n : n + len(grads)], needs[n + len(grads) :]
-        sources = [x.detach().requires_grad_(need) for x, need in zip(tensors[:n], needs, strict=False)]
-        trained = [x for x in sources if x.requires_grad]
-        with torch.set_grad_enabled(bool(trained)):
-            h = ctx.before(*sources)
+        sources, weights = tensors[:n], tensors[n:]
+        needs_weights, needs_biases = needs[n : n + len(grads)], needs[n + len(grads) :]
+        h, saved = ctx.before.forward(*sources)
         # y = gamma * (W h + b): the sums over rows of grad h^T and grad give those of W, b and gamma.
         needs_products = [need or needs_gamma for need in needs_weights]
-        products = [grad.T @ h.detach() if need else None for grad, need in zip(grads, needs_products, strict=True)]
+        products = [grad.T @ h if need else None for grad, need in zip(grads, needs_products, strict=True)]
         needs_sums = [need or (needs_gamma and bias is not None) for need in needs_biases]
         sums = [grad.sum(0) if need else None for grad, need in zip(grads, needs_sums, strict=True)]
         d_gamma = None
@@ -69,14 +93,11 @@ class _Linears(torch.autograd.Function):
             grads = [grads[0] * gamma_D]
             products = [products[0] * gamma_D[:, None] if needs_weights[0] else None]
             sums = [sums[0] * gamma_D if needs_biases[0] else None]
-        return None, None, d_gamma, *_source_gradients(h, sources, trained, grads, weights), *products, *sums
-
-
-def _source_gradients(h, sources, trained, grads, weights) -> list[Tensor | None]:
-    if not trained:
-        return [None] * len(sources)
-    dh = grads[0] @ weights[0]
-    for grad, weight in zip(grads[1:], weights[1:], strict=True):
-        dh.addmm_(grad, weight)
-    found = iter(torch.autograd.grad(h, trained, dh))
-    return [next(found) if x.requires_grad else None for x in sources]
+        d_sources = [None] * n
+        if any(needs[:n]):
+            dh = grads[0] @ weights[0]
+            for grad, weight in zip(grads[1:], weights[1:], strict=True):
+                dh.addmm_(grad, weight)
+            found = ctx.before.backward(dh, saved, *sources)
+            d_sources = [d if need else None for d, need in zip(found, needs, strict=False)]
+        return None, None, d_gamma, *d_sources, *products, *sums

@@ -44,6 +44,13 @@ def test_scaling() -> None:
     assert one["added_mib"] is None  # left out by --quick
 
 
+def test_processes() -> None:
+    for axis in run("scaling", "--axes", "ranks", "contrast_ranks", "--quick").values():
+        assert axis.keys() == {"1", "2"}
+        for one in axis.values():
+            assert one["seconds_without_exchange"] < one["seconds"] and one["exchange_share"] > 0
+
+
 def test_the_memory_of_a_point() -> None:
     """A step holds at least the gradients of its 5 M parameters."""
     added = scaling.point_memory("size", "tiny", Build(machine.Setting("cpu", "float32", 1)))

@@ -17,6 +17,7 @@ SMALL = {
     "stage1": lambda how: works.stage1(how, 4, 64),
     "stage2": lambda how: works.stage2(how, 2, 1),
     "finetune": lambda how: works.finetune(how, 4, 64),
+    "contrast": lambda how: works.contrast(how, 512),
     "embed_image": lambda how: works.embed(how, "image", works.pictures(4, 128)),
     "embed_text": lambda how: works.embed(how, "text", works.captions(works.caption_lengths(4))),
     "embed_text_mixed": lambda how: works.embed(how, "text", works.captions(works.MIXED_TOKENS)),
@@ -28,10 +29,11 @@ BOUNDS = {
     "stage1": (4.46, 18.2),
     "stage2": (34.6, 85.0),
     "finetune": (1.49, 13.7),
+    "contrast": (3.29, 11.2),
     "embed_image": (0.844, 2.95),
     "embed_text": (0.278, 1.112),
     "embed_text_mixed": (0.626, 2.66),
-    "embed_audio": (20.7, 35.8),
+    "embed_audio": (20.7, 32.6),
 }
 # Most GFLOP and MiB as shares of those of the naive path.
 SHARES = {"stage1": (0.9, 0.5), "stage2": (0.35, 0.3), "finetune": (0.8, 0.87), "embed_text_mixed": (0.43, 0.66)}

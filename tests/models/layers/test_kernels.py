@@ -6,7 +6,7 @@ from torch import nn
 
 from one_peace.models.layers import attend as attend_module
 from one_peace.models.layers.attend import attend, merge_heads, split_heads
-from one_peace.models.layers.linears import layer_norm, linears
+from one_peace.models.layers.linears import LAYER_NORM_EPS, LayerNorm, linears
 from one_peace.models.layers.packing import Extent, Packing
 
 CPU = torch.device("cpu")
@@ -26,10 +26,10 @@ def test_linears_have_the_gradients_of_the_plain_formula(with_gamma: bool, bias:
     leaves = [x, weight, shift, *(p for m in maps for p in m.parameters()), *([gamma] if with_gamma else [])]
 
     def plain() -> list[torch.Tensor]:
-        h = layer_norm(x, weight, shift)
+        h = torch.nn.functional.layer_norm(x, weight.shape, weight, shift, LAYER_NORM_EPS)
         return [m(h) if gamma is None else gamma * m(h) for m in maps]
 
-    ours, theirs = linears(layer_norm, [x, weight, shift], maps, gamma), plain()
+    ours, theirs = linears(LayerNorm, [x, weight, shift], maps, gamma), plain()
     grads = [torch.randn_like(y) for y in theirs]
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other)
@@ -42,7 +42,7 @@ def test_linears_give_no_gradient_to_what_is_frozen_and_keep_nothing_but_their_s
     layer, x = nn.Linear(5, 50).double().requires_grad_(False), randn(4, 5)
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
-        (y,) = linears(layer_norm, [x], [layer])
+        (y,) = linears(LayerNorm, [x], [layer])
     assert {t.data_ptr() for t in saved if t is not None} == {x.data_ptr(), layer.weight.data_ptr()}
     y.sum().backward()
     assert x.grad is not None and layer.weight.grad is None
