@@ -43,6 +43,9 @@ setup(
         "numpy>=1.26,<3",
         "omegaconf>=2.3,<2.4",
         "pillow>=10",
+        "pyyaml>=6",
+        "scikit-learn>=1.4",
+        "scipy>=1.11",
         "sentencepiece>=0.2",
         "soundfile>=0.12",  # its wheels bring libsndfile with mp3
         "torch>=2.6,<3",

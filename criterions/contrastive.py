@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from fairseq import metrics
-from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.criterions import register_criterion
 from fairseq.dataclass import FairseqDataclass
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from one_peace.models.flags import add_group_flags
 from one_peace.models.pretrain import Names
 
 from .aligning import aligning_contrast, join_as_nobody
+from .base import Loss
 from .denoising import denoising_contrast
 
 
@@ -26,7 +26,7 @@ class Denoising:
     weights: dict[str, float]
 
 
-class AligningLoss(FairseqCriterion):
+class AligningLoss(Loss):
     """Aligning contrast over the task's two modalities; embeddings are kept for metrics over a whole data set."""
 
     def __init__(self, task, label_smoothing: float = 0.0, gather_with_grad: bool = False):
@@ -38,11 +38,6 @@ class AligningLoss(FairseqCriterion):
     @classmethod
     def build_criterion(cls, cfg, task) -> "AligningLoss":
         return cls(task, cfg.label_smoothing, cfg.gather_with_grad)
-
-    def forward(self, model, sample: dict, reduce: bool = True) -> tuple[Tensor, int, dict]:
-        """fairseq's contract: loss, sample size (always 1: losses are means), values to log."""
-        loss, log, _ = self.compute(model, sample)
-        return loss, 1, log
 
     def compute(self, model, sample: dict) -> tuple[Tensor, dict, dict[str, Tensor]]:
         """Loss, values to log, and the batch's embeddings per modality."""
@@ -69,27 +64,6 @@ class AligningLoss(FairseqCriterion):
             f"{b[0]}2{a[0]}_ncorrect": b_correct,
             "logit_scale_exp": out["logit_scale"].detach(),
         }
-
-    @staticmethod
-    def log(sample: dict, loss: Tensor, values: dict) -> dict:
-        """fairseq's logging output."""
-        counts = {key: sample[key] for key in ("nsentences", "ntokens") if key in sample}
-        return {"loss": loss.detach(), "sample_size": 1, **counts, **values}
-
-    @classmethod
-    def reduce_metrics(cls, logging_outputs: list[dict]) -> None:
-        """Losses and the temperature as means over ranks, ``*_ncorrect`` as accuracies."""
-        total = {key: sum(log.get(key, 0) for log in logging_outputs) for key in logging_outputs[0]}
-        sample_size, sentences = total.get("sample_size", 0), total.get("nsentences", 0)
-        for key, value in total.items():
-            if sample_size and (key == "loss" or key.endswith("_loss") or key == "logit_scale_exp"):
-                metrics.log_scalar(key, value / sample_size, sample_size, round=3)
-            elif sentences and key.endswith("_ncorrect"):
-                metrics.log_scalar(key.replace("ncorrect", "accuracy"), 100 * value / sentences, sentences, round=2)
-
-    @staticmethod
-    def logging_outputs_can_be_summed() -> bool:
-        return True
 
 
 class PretrainLossBase(AligningLoss):

@@ -122,6 +122,13 @@ class Adapter(nn.Module, ABC):
         table_LD = self.absolute_positions(length)
         return table_LD[None] if places_BL is None else table_LD[places_BL]
 
+    def fit(self, name: str, value: Tensor) -> Tensor:
+        """A checkpoint's value of a parameter whose shape here is another one, made to fit where that can be done.
+
+        Overridden where shapes depend on the data (pictures of another size).
+        """
+        return value
+
     def type_embeddings(self, instance: int) -> Tensor:
         """The type embedding of the ``instance``-th input of this modality in a sample, Tensor[1, 1, D]."""
         return self.type_embedding

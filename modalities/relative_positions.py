@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 MAX_POSITIONS = 1024
+NUM_CLS_BUCKETS = 3
 
 
 def _cls_buckets_(index_LL: Tensor, first_free: int) -> Tensor:
@@ -22,7 +23,7 @@ def _cls_buckets_(index_LL: Tensor, first_free: int) -> Tensor:
 
 def num_token_buckets(bucket_size: int) -> int:
     """Rows of a token table: 2b-1 distances and three for CLS."""
-    return 2 * bucket_size - 1 + 3
+    return 2 * bucket_size - 1 + NUM_CLS_BUCKETS
 
 
 # What is cached must be fit for training, also when an embedding pass under inference mode asks for it first.
@@ -62,7 +63,7 @@ def token_buckets(length: int, bucket_size: int, device: torch.device | None = N
 
 def num_grid_buckets(grid: int) -> int:
     """Rows of an image table: one for each pair of vertical and horizontal distances, and three for CLS."""
-    return (2 * grid - 1) ** 2 + 3
+    return (2 * grid - 1) ** 2 + NUM_CLS_BUCKETS
 
 
 @functools.cache

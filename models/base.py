@@ -17,15 +17,12 @@ from .sizes import SIZES
 
 
 @dataclass
-class BaseModelConfig(FairseqDataclass):
+class ModelConfig(FairseqDataclass):
     """Options every model has; widths come from ``size`` unless ``encoder`` says otherwise."""
 
     size: str = field(default="4b", metadata={"help": f"preset: {', '.join(SIZES)}"})
     encoder: Any = field(
         default=None, metadata={"help": 'overrides of the preset, e.g. "{layers: 6, image_adapter: {dropout: 0.1}}"'}
-    )
-    copy_rel_pos_table: bool = field(
-        default=False, metadata={"help": "one relative position table a layer instead of one shared by all"}
     )
     release_padding: bool = field(
         default=False, metadata={"help": "let padding leak into results where the original release does"}
@@ -35,18 +32,33 @@ class BaseModelConfig(FairseqDataclass):
     )
 
 
+@dataclass
+class BaseModelConfig(ModelConfig):
+    """Options of models that choose how many relative position tables they hold."""
+
+    copy_rel_pos_table: bool = field(
+        default=False, metadata={"help": "one relative position table a layer instead of one shared by all"}
+    )
+
+
 @register_model("one_peace_base", dataclass=BaseModelConfig)
 class BaseModel(BaseFairseqModel):
-    """Raw inputs -> features; the branches are the task's modalities."""
+    """Raw inputs -> features; the branches are the task's modalities.
 
-    def __init__(self, cfg: DictConfig, encoder: EncoderConfig):
+    Args:
+        cfg: the options.
+        encoder: the resolved encoder.
+        tables_per_layer: one relative position table a layer or one for all; as ``cfg`` says when None.
+    """
+
+    def __init__(self, cfg: DictConfig, encoder: EncoderConfig, tables_per_layer: bool | None = None):
         super().__init__()
         self.cfg = cfg
         self.modalities = tuple(encoder.adapters)
         self.embed_dim = encoder.embed_dim
         self.encoder_wrapper = Encoder(
             encoder,
-            tables_per_layer=cfg.copy_rel_pos_table,
+            tables_per_layer=cfg.copy_rel_pos_table if tables_per_layer is None else tables_per_layer,
             release_padding=cfg.release_padding,
             reference=cfg.reference,
         )

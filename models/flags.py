@@ -70,6 +70,8 @@ class Group:
 def add_group_flags(parser, registered: type, *, delete_default: bool) -> None:
     """Adds a registered class's flags: its nested groups (fields of type Any) by `Group`, the rest as fairseq does.
 
+    Of an option that is on by default fairseq would make a flag that turns it off; here ``--no-...`` does.
+
     Args:
         parser: fairseq's parser or argument group.
         registered: a class that fairseq's ``register_*`` decorators gave a dataclass.
@@ -77,6 +79,9 @@ def add_group_flags(parser, registered: type, *, delete_default: bool) -> None:
     """
     config = registered.__dataclass()
     for name, spec in config.__dataclass_fields__.items():
+        flag, explained = f"--{name.replace('_', '-')}", spec.metadata.get("help")
         if spec.type is Any:
-            parser.add_argument(f"--{name.replace('_', '-')}", type=Group, metavar="{...}", help=spec.metadata["help"])
+            parser.add_argument(flag, type=Group, metavar="{...}", help=explained)
+        elif spec.default is True:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=True, help=explained)
     gen_parser_from_dataclass(parser, config, delete_default=delete_default)

@@ -4,8 +4,10 @@ Legend: B batch, L positions of a (joint) sequence, N real ones of all passes, U
 H heads.
 """
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +21,8 @@ from .layers.encoder_layer import EncoderLayer
 from .layers.linears import LAYER_NORM_EPS
 from .layers.packing import Chosen, Extent, Packing
 
-Wanted = str | Mapping[str, Tensor]
+Wanted = str | Mapping[str, str | Tensor]
+Biases = list[Tensor | None]
 
 
 @dataclass
@@ -28,8 +31,9 @@ class Pass:
 
     Attributes:
         sequences: one a modality, joined in this order.
-        wanted: "all": x_BLD, CLS first, 0 where padded; "cls": x_BD, for a pass of one modality; "units": rows x_UD of
-            all real positions but CLS; or per modality a BoolTensor[B, L]: rows x_MD of the positions where it is True.
+        wanted: "all": x_BLD, CLS first, 0 where padded; "cls": x_BD; "units": rows x_UD of all real positions but CLS.
+            Or per modality one of these, or a BoolTensor[B, L]: rows x_MD of the positions where it is True. Of a
+            modality left out nothing is wanted; its last parameters get gradients that are 0.
         constants: give the features of all units too, without gradient.
     """
 
@@ -84,26 +88,27 @@ class FusionModel(nn.Module):
         units = [i for i in everything if passes[i].constants]
         constants = self._plan(passes, keys, units, ["units"] * len(units)) if units else None
 
-        biases = [[b if b is None else aligned(b) for b in self._biases(one.sequences)] for one in passes]
+        biases = self._biases(passes)
         x_ND = keys.pack([[sequence.x_BLD for sequence in one.sequences] for one in passes])
-        for i, layer in enumerate(self.layers):
-            factors = layer.draw(keys.samples, x_ND)
-            biases_of_layer = [tables[min(i, len(tables) - 1)] for tables in biases]
-            if i < len(self.layers) - 1:
-                x_ND = self._run(layer, x_ND, biases_of_layer, keys, factors)
-        features = [Features(wanted) for wanted in self._finish(last, x_ND, biases_of_layer, factors)]
+        for i, layer in enumerate(self.layers[:-1]):
+            x_ND = self._run(layer, x_ND, partial(biases, i), keys, layer.draw(keys.samples, x_ND))
+        factors = self.layers[-1].draw(keys.samples, x_ND)
+        features = [Features(wanted) for wanted in self._finish(last, x_ND, biases, everything, factors)]
         if constants is not None:
             with torch.no_grad():
                 rows_ND = keys.rows_of_subset(x_ND, constants.keys)
-                found = self._finish(constants, rows_ND, [biases_of_layer[i] for i in units], factors)
+                found = self._finish(constants, rows_ND, biases, units, factors)
             for i, rows in zip(units, found, strict=True):
                 features[i].constants = rows
         return features
 
-    def _run(self, layer: EncoderLayer, x_ND: Tensor, *rest) -> Tensor:
+    def _run(self, layer: EncoderLayer, x_ND: Tensor, biases: Callable[[], Biases], *rest) -> Tensor:
+        def step(x_ND: Tensor) -> Tensor:
+            return layer(x_ND, biases(), *rest)
+
         if self.checkpoint_activations and torch.is_grad_enabled():
-            return checkpoint(layer, x_ND, *rest, use_reentrant=False)
-        return layer(x_ND, *rest)
+            return checkpoint(step, x_ND, use_reentrant=False)
+        return step(x_ND)
 
     def _plan(self, passes: list[Pass], keys: Packing, chosen: list[int], wanted: list[Wanted]) -> _Finish:
         """What the last layer does for some of the passes; all that must be read off masks is read here, beforehand."""
@@ -114,44 +119,62 @@ class FusionModel(nn.Module):
         packing = Packing(places, keys.first_sample)
         return _Finish(keys, Chosen(packing, keys.pick(packing)), wanted)
 
-    def _finish(self, plan: _Finish, x_ND: Tensor, biases: list[Tensor | None], factors) -> list[dict[str, Tensor]]:
-        """The last layer and norm."""
+    def _finish(
+        self, plan: _Finish, x_ND: Tensor, biases: Callable[[int], Biases], passes: list[int], factors
+    ) -> list[dict[str, Tensor]]:
+        """The last layer and norm, for some of the passes."""
         places = plan.keys if plan.chosen is None else plan.chosen.packing
-        biases = [b[:, :, :1] if b is not None and w == "cls" else b for b, w in zip(biases, plan.wanted, strict=True)]
-        x_ND = self._run(self.layers[-1], x_ND, biases, plan.keys, factors, plan.chosen)
+
+        def rows_of_biases() -> Biases:
+            of_layer = biases(len(self.layers) - 1)
+            return [_rows_of(of_layer[i], plan.keys, j, places) for j, i in enumerate(passes)]
+
+        x_ND = self._run(self.layers[-1], x_ND, rows_of_biases, plan.keys, factors, plan.chosen)
         x_ND = torch.cat([self.get_submodule(f"{name}_layer_norm")(rows) for name, rows in places.split(x_ND)])
         rows, rectangles = places.rows_of_parts(x_ND), places.unpack(x_ND)
-        return [rectangles[i] if w == "all" else rows[i] for i, w in enumerate(plan.wanted)]
+        return [
+            {name: (rectangles if w == "all" else rows)[i][name] for name, w in _by_part(rows[i], wanted).items()}
+            for i, wanted in enumerate(plan.wanted)
+        ]
 
     def _places(self, one: Pass, wanted: Wanted) -> list[Extent]:
         """The places of a pass that a layer computes whose outputs at ``wanted`` are wanted."""
         extents, masked = [], self._key_padding(one.sequences) is not None
+        parts = _by_part([sequence.name for sequence in one.sequences], wanted)
         for sequence in one.sequences:
             batch, length = sequence.x_BLD.shape[:2]
-            exists_BM = ~sequence.padding_BL if masked and sequence.padding_BL is not None else None
-            if wanted == "cls":
-                length, exists_BM = 1, None
-            elif wanted == "units":
+            part, exists_BM = parts.get(sequence.name), None
+            if part is None:
+                length = 0
+            elif not isinstance(part, str):
+                exists_BM = part
+            elif part == "cls":
+                length = 1
+            elif part == "units":
                 exists_BM = units(sequence)
-            elif wanted != "all":
-                exists_BM = wanted[sequence.name]
+            elif masked and sequence.padding_BL is not None:
+                exists_BM = ~sequence.padding_BL
             extents.append(Extent(sequence.name, batch, length, sequence.x_BLD.device, exists_BM))
         return extents
 
     def _reference(self, one: Pass) -> Features:
         """One pass by itself, padding computed and thrown away, as one would write it down."""
-        biases = self._biases(one.sequences)
+        biases = self._biases([one])
         x_BLD = torch.cat([sequence.x_BLD for sequence in one.sequences], dim=1)
         lengths = {sequence.name: sequence.x_BLD.shape[1] for sequence in one.sequences}
         for i, layer in enumerate(self.layers):
-            rest = (biases[min(i, len(biases) - 1)], lengths, layer.draw(len(x_BLD), x_BLD))
+            rest = (*biases(i), lengths, layer.draw(len(x_BLD), x_BLD))
             if self.checkpoint_activations and torch.is_grad_enabled():
                 x_BLD = checkpoint(layer.reference, x_BLD, *rest, use_reentrant=False)
             else:
                 x_BLD = layer.reference(x_BLD, *rest)
-        parts = x_BLD.split(list(lengths.values()), dim=1)
-        out = {name: self.get_submodule(f"{name}_layer_norm")(x) for name, x in zip(lengths, parts, strict=True)}
-        features = Features({s.name: _select(out[s.name], s, one.wanted) for s in one.sequences})
+        sizes = list(lengths.values())
+        parts = zip(lengths, x_BLD.split(sizes, dim=1), strict=True)
+        # joined again, so that the norm of a part that is not wanted gets a gradient too, 0
+        x_BLD = torch.cat([self.get_submodule(f"{name}_layer_norm")(x) for name, x in parts], dim=1)
+        out = dict(zip(lengths, x_BLD.split(sizes, dim=1), strict=True))
+        sequences, wanted = {s.name: s for s in one.sequences}, _by_part(list(lengths), one.wanted)
+        features = Features({name: _select(out[name], sequences[name], w) for name, w in wanted.items()})
         if one.constants:
             features.constants = {s.name: _select(out[s.name].detach(), s, "units") for s in one.sequences}
         return features
@@ -171,29 +194,44 @@ class FusionModel(nn.Module):
         ]
         return torch.cat(parts, dim=1)[:, None, None, :]
 
-    def _biases(self, sequences: list[Sequence]) -> list[Tensor | None]:
-        """What is added to the attention logits, Tensor[1 or B, H, L, L]: one for all layers, or one a layer.
+    def _biases(self, passes: list[Pass]) -> Callable[[int], Biases]:
+        """What a layer adds to the attention logits of each pass, Tensor[1 or B, H, L, L] or None.
 
-        Relative position biases act within a modality's block and are 0 across modalities; padded keys get -inf.
+        What all layers share is made once. What is a layer's own is made when it runs: of all layers' together it
+        would be the most of what a step keeps.
         """
-        padding_B11L = self._key_padding(sequences)
-        tables = max(len(sequence.biases) for sequence in sequences)
-        biases = [self._block_diagonal(sequences, i) for i in range(tables)]
-        if padding_B11L is None:
-            return biases or [None]
-        biases = biases or [sequences[0].x_BLD.new_zeros(1, 1, padding_B11L.shape[-1], 1)]
-        return [bias.masked_fill(padding_B11L, -torch.inf) for bias in biases]
+        masks = [self._key_padding(one.sequences) for one in passes]
 
-    def _block_diagonal(self, sequences: list[Sequence], table: int) -> Tensor:
-        if len(sequences) == 1:
-            return sequences[0].biases[table]
-        batch = max((len(s.biases[table]) for s in sequences if s.biases), default=1)
+        def of_layer(i: int) -> Biases:
+            return [self._bias(one.sequences, mask, i) for one, mask in zip(passes, masks, strict=True)]
+
+        if any(len(sequence.biases) > 1 for one in passes for sequence in one.sequences):
+            return of_layer
+        shared = of_layer(0)
+        return lambda i: shared
+
+    def _bias(self, sequences: list[Sequence], padding_B11L: Tensor | None, layer: int) -> Tensor | None:
+        """Relative position biases act within a modality's block and are 0 across modalities; padded keys get -inf."""
+        bias_BHLL = None
+        if any(sequence.biases for sequence in sequences):
+            bias_BHLL = self._block_diagonal(sequences, layer)
+        elif padding_B11L is not None:
+            bias_BHLL = sequences[0].x_BLD.new_zeros(1, 1, padding_B11L.shape[-1], 1)
+        if padding_B11L is not None:
+            bias_BHLL = bias_BHLL.masked_fill(padding_B11L, -torch.inf)
+        return None if bias_BHLL is None else aligned(bias_BHLL)
+
+    def _block_diagonal(self, sequences: list[Sequence], layer: int) -> Tensor:
+        blocks = [s.biases[min(layer, len(s.biases) - 1)] if s.biases else None for s in sequences]
+        if len(blocks) == 1:
+            return blocks[0]
+        batch = max(len(block) for block in blocks if block is not None)
         lengths = [sequence.x_BLD.shape[1] for sequence in sequences]
         bias_BHLL = sequences[0].x_BLD.new_zeros(batch, self.heads, sum(lengths), sum(lengths))
         start = 0
-        for sequence, length in zip(sequences, lengths, strict=True):
-            if sequence.biases:
-                bias_BHLL[:, :, start : start + length, start : start + length] = sequence.biases[table]
+        for block, length in zip(blocks, lengths, strict=True):
+            if block is not None:
+                bias_BHLL[:, :, start : start + length, start : start + length] = block
             start += length
         return bias_BHLL
 
@@ -207,9 +245,26 @@ def units(sequence: Sequence) -> Tensor:
     return unit_BL
 
 
-def _select(x_BLD: Tensor, sequence: Sequence, wanted: Wanted) -> Tensor:
+def _by_part(names: Iterable[str], wanted: Wanted) -> dict[str, str | Tensor]:
+    """What is wanted of each modality of a pass, those left out of which nothing is."""
+    return dict.fromkeys(names, wanted) if isinstance(wanted, str) else {n: wanted[n] for n in names if n in wanted}
+
+
+def _rows_of(bias_BHLL: Tensor | None, keys: Packing, i: int, places: Packing) -> Tensor | None:
+    """The queries' rows of pass i's bias: of each part as many, from its first one, as ``places`` has."""
+    whole, some = ([part.extent.length for part in packing.passes[i]] for packing in (keys, places))
+    if bias_BHLL is None or whole == some:
+        return bias_BHLL
+    starts = itertools.accumulate(whole, initial=0)
+    rows = [bias_BHLL[:, :, start : start + length] for start, length in zip(starts, some, strict=False) if length]
+    return rows[0] if len(rows) == 1 else torch.cat(rows, dim=2)
+
+
+def _select(x_BLD: Tensor, sequence: Sequence, wanted: str | Tensor) -> Tensor:
+    if not isinstance(wanted, str):
+        return x_BLD[wanted]
     if wanted == "cls":
         return x_BLD[:, 0]
     if wanted == "all":
         return x_BLD if sequence.padding_BL is None else x_BLD.masked_fill(sequence.padding_BL[..., None], 0)
-    return x_BLD[units(sequence) if wanted == "units" else wanted[sequence.name]]
+    return x_BLD[units(sequence)]

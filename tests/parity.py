@@ -11,14 +11,23 @@ from pathlib import Path
 
 import torch
 
-from . import parity_maths, parity_models, parity_optim, parity_processing
+from . import (
+    parity_classify,
+    parity_maths,
+    parity_metrics,
+    parity_optim,
+    parity_pretrain,
+    parity_processing,
+    parity_retrieval,
+    parity_upgrade,
+)
 
 
 def cases(folder: Path) -> Iterator[tuple[str, float, float]]:
     """(name, worst error, tolerance) of every case found in ``folder``."""
-    yield from parity_models.cases(folder)
-    yield from parity_maths.cases(folder)
-    yield from parity_optim.cases(folder)
+    models = (parity_pretrain, parity_retrieval, parity_classify, parity_upgrade)
+    for theme in (*models, parity_maths, parity_metrics, parity_optim):
+        yield from theme.cases(folder)
     if (folder / "processing").is_dir():
         for name, error, tolerance in parity_processing.cases(folder / "processing"):
             yield f"processing: {name}", error, tolerance

@@ -12,8 +12,9 @@ from torch.utils.checkpoint import checkpoint
 
 from ..adapter import LAYER_NORM_EPS, Adapter, AdapterConfig
 from ..registry import register_modality
-from ..relative_positions import grid_buckets, num_grid_buckets
+from ..relative_positions import NUM_CLS_BUCKETS, grid_buckets, num_grid_buckets
 from .reader import ImageReader
+from .resize import resize_distances, resize_positions
 
 PATCH = 16
 
@@ -111,18 +112,22 @@ class ImageAdapter(Adapter):
         return self.embed_images(values).flatten(2).transpose(1, 2)
 
     def absolute_positions(self, length: int) -> Tensor:
-        grid, table_LD = self.config.rel_bucket_size, self.pos_embed
-        if grid == self.config.bucket_size:
-            return table_LD
-        patches_DGG = table_LD[1:].T.reshape(1, -1, self.config.bucket_size, self.config.bucket_size)
-        resized = F.interpolate(patches_DGG.float(), size=(grid, grid), mode="bicubic", align_corners=False)
-        return torch.cat([table_LD[:1], resized.flatten(2)[0].T.to(table_LD)])
+        return resize_positions(self.pos_embed, self.config.rel_bucket_size)
 
     def num_relative_buckets(self) -> int:
         return num_grid_buckets(self.config.rel_bucket_size)
 
     def relative_index(self, length: int) -> Tensor:
         return grid_buckets(self.config.rel_bucket_size, self.pos_embed.device)
+
+    def fit(self, name: str, value: Tensor) -> Tensor:
+        """Position tables of another picture size are interpolated."""
+        if name == "pos_embed":
+            return resize_positions(value, self.config.bucket_size)
+        if name.startswith("rel_pos_table_list."):
+            distances, cls = value[:-NUM_CLS_BUCKETS], value[-NUM_CLS_BUCKETS:]
+            return torch.cat([resize_distances(distances, self.config.rel_bucket_size), cls])
+        return value
 
     def type_embeddings(self, instance: int) -> Tensor:
         return self.type_embedding + self.type_embedding_2 if instance else self.type_embedding

@@ -6,6 +6,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from one_peace.models.classify import ClassifyModel, ClassifyModelConfig
 from one_peace.models.pretrain import PretrainModel, PretrainModelConfig
 
 SETTINGS = {"text": {"vocab_size": 30, "pad": 1}, "image": {"rel_bucket_size": 2}}
@@ -33,7 +34,27 @@ def build(modalities=("text", "image", "audio"), encoder=None, decoder=None, **o
     cfg = OmegaConf.structured(PretrainModelConfig(size="tiny", **options))
     cfg.encoder = {**ENCODER, **(encoder or {})}
     cfg.decoder = {**DECODER, **(decoder or {})}
-    model = PretrainModel.build_model(cfg, task)
+    return shaken(PretrainModel.build_model(cfg, task))
+
+
+def build_classifier(
+    modalities=("text", "image"), encoder=None, grid=2, classes=5, passes=1, features="concat", **options
+) -> ClassifyModel:
+    """The same for classification, in double precision, of pictures of ``grid`` x ``grid`` patches."""
+    torch.manual_seed(0)
+    task = SimpleNamespace(
+        modalities=tuple(modalities),
+        adapter_settings=lambda: {**SETTINGS, "image": {"rel_bucket_size": grid}},
+        num_classes=classes,
+        num_passes=passes,
+        pass_features=features,
+    )
+    cfg = OmegaConf.structured(ClassifyModelConfig(size="tiny", **options))
+    cfg.encoder = {**ENCODER, **(encoder or {})}
+    return shaken(ClassifyModel.build_model(cfg, task)).double()
+
+
+def shaken(model):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.2)

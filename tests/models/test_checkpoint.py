@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from one_peace.models.merge import merge_checkpoints
 from one_peace.models.retrieval import RetrievalModel, RetrievalModelConfig
 
-from .conftest import SETTINGS, build
+from .conftest import SETTINGS, build, build_classifier
 
 
 def save(model, path: Path) -> Path:
@@ -55,6 +55,80 @@ def test_a_shared_table_is_copied_to_every_layer() -> None:
     with torch.no_grad():
         inputs = {"text": {"values": torch.tensor([[5, 6, 7, 2]])}}
         torch.testing.assert_close(own.encode(inputs)["text"], shared.encode(inputs)["text"])
+
+
+def test_a_stage_two_checkpoint_loads_into_stage_two() -> None:
+    before, after = (build(modalities=["text", "audio"], stage2_pretrain=True) for _ in range(2))
+    with torch.no_grad():
+        for parameter in before.parameters():
+            parameter.add_(1)
+    after.load_state_dict(before.state_dict(), strict=True)
+    for key, value in after.state_dict().items():
+        assert torch.equal(value, before.state_dict()[key]), key
+
+
+def test_a_table_a_layer_is_not_thrown_away() -> None:
+    own, shared = build(copy_rel_pos_table=True), build()
+    with pytest.raises(ValueError, match=r"position table a layer \(.*list\.1.*use copy_rel_pos_table"):
+        shared.load_state_dict(own.state_dict())
+    same = {key: own.state_dict()[key.replace("list.1", "list.0")] for key in own.state_dict()}
+    shared.load_state_dict(same)
+
+
+# -- classification ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grid", [1, 3, 5])
+@pytest.mark.parametrize("fixed_bucket", [False, True])
+def test_pictures_of_another_size(grid: int, fixed_bucket: bool, caplog) -> None:
+    """Tables are interpolated, then copied to every layer; where the option fixes it, absolute ones at run-time."""
+    encoder = {"image_adapter": {"bucket_size": 2}} if fixed_bucket else {}
+    source, target = build(modalities=["text", "image"]), build_classifier(grid=grid, encoder=encoder)
+    with caplog.at_level(logging.INFO):
+        target.load_state_dict(source.state_dict(), strict=True)
+    assert "fitted to data of another size" in caplog.text
+    state, prefix = target.state_dict(), "encoder_wrapper.image_adapter."
+    first = state[f"{prefix}rel_pos_table_list.0.weight"]
+    old = source.state_dict()[f"{prefix}rel_pos_table_list.0.weight"].double()
+    assert torch.equal(first, state[f"{prefix}rel_pos_table_list.1.weight"])
+    assert torch.equal(first[-3:], old[-3:])  # those of CLS
+    middle = (2 * grid - 1) ** 2 // 2
+    torch.testing.assert_close(first[middle], old[4])  # no distance
+    assert len(state[f"{prefix}pos_embed"]) == (5 if fixed_bucket else grid**2 + 1)
+    with torch.no_grad():
+        side = 16 * grid
+        batch = {
+            "text": {"values": torch.tensor([[5, 6, 2]])},
+            "image": {"values": torch.randn(1, 3, side, side).double()},
+        }
+        assert target(batch)["logits"].isfinite().all()
+
+
+def test_pretraining_heads_are_dropped_and_a_fresh_head_is_kept(caplog) -> None:
+    source, target = build(modalities=["text", "image"]), build_classifier()
+    head = {key: value.clone() for key, value in target.classify_head.state_dict().items()}
+    with caplog.at_level(logging.INFO):
+        target.load_state_dict(source.state_dict(), strict=True)
+    for key, value in target.classify_head.state_dict().items():
+        assert torch.equal(value, head[key])
+    dropped, fresh = ([line for line in caplog.messages if part in line] for part in ("dropped", "initial values"))
+    assert "mask_head" in dropped[0] and "decoder" in dropped[0] and "classify_head" in fresh[0]
+
+
+def test_other_classes_need_a_word() -> None:
+    many, few = build_classifier(classes=9), build_classifier(classes=5)
+    with pytest.raises(ValueError, match=r"differ in classify_head\.classifier\.3\.weight.*reset_head"):
+        few.load_state_dict(many.state_dict())
+    reset = build_classifier(classes=5, reset_head=True)
+    last = reset.classify_head.classifier[3].weight.clone()
+    reset.load_state_dict(many.state_dict())
+    assert torch.equal(reset.classify_head.classifier[3].weight, last)
+    resumed = build_classifier(classes=5, reset_head=True)
+    resumed.load_state_dict({key: value + 1 for key, value in reset.state_dict().items()})
+    assert torch.equal(resumed.classify_head.classifier[3].weight, last + 1)
+
+
+# -- refused ----------------------------------------------------------------------------------------------------------
 
 
 def test_another_width_is_named() -> None:

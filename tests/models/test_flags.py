@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from one_peace.models import ClassifyModel
 from one_peace.models.flags import Group, parse_mapping
 
 VALUES = st.recursive(
@@ -61,3 +62,10 @@ def test_values_survive_the_way_to_hydra(values: dict) -> None:
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"mapping|no such file"):
         Group(text)
+
+
+def test_what_is_on_by_default_is_turned_off_by_no() -> None:
+    parser = argparse.ArgumentParser()
+    ClassifyModel.add_args(parser)
+    chosen = [parser.parse_args(words).attn_pooling for words in ([], ["--attn-pooling"], ["--no-attn-pooling"])]
+    assert chosen == [True, True, False]

@@ -156,7 +156,7 @@ def test_registered_models() -> None:
     """The names users write, in every size."""
     from fairseq.models import ARCH_MODEL_REGISTRY
 
-    for name in ("one_peace_base", "one_peace_retrieval", "one_peace_pretrain"):
+    for name in ("one_peace_base", "one_peace_retrieval", "one_peace_pretrain", "one_peace_classify"):
         assert name in ARCH_MODEL_REGISTRY and all(f"{name}_{size}" in ARCH_MODEL_REGISTRY for size in SIZES)
 
 

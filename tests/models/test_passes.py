@@ -1,5 +1,7 @@
 """The fast path against the reference path: the same features, losses and gradients; only the work differs."""
 
+import gc
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from one_peace.criterions.contrastive import targets
 from one_peace.data.collate import collate_masks, padding_mask
 from one_peace.data.masking import random_mask
 from one_peace.models.fusion import Pass
+from tests.criterions.reference import PeakBytes
 
 from .conftest import ENCODER, build
 
@@ -104,6 +107,41 @@ def test_stochastic_depth_drops_the_same_branches_for_cls_and_for_the_constants_
     whole = model.encoder_wrapper.fusion_model([Pass(one.sequences)])[0].wanted["text"]
     torch.testing.assert_close(features.wanted["text"], whole[:, 0])
     torch.testing.assert_close(features.constants["text"], whole[:, 1:].flatten(0, 1))
+
+
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("name", ["text", "image"])
+@pytest.mark.parametrize("wanted", ["all", "cls", "units"])
+def test_features_of_one_part_of_a_joint_sequence(name: str, wanted: str, reference: bool) -> None:
+    """They are those of the whole; parameters that only the other part has get gradients, 0."""
+    inputs, _ = batch([3, 6], 0)
+    model = build(["text", "image"], reference=reference).double()
+    sequences, fusion = model.encoder_wrapper.sequences(inputs), model.encoder_wrapper.fusion_model
+    (some,) = fusion([Pass(sequences, {name: wanted})])
+    (whole,) = fusion([Pass(sequences, wanted)])
+    assert some.wanted.keys() == {name}
+    torch.testing.assert_close(some.wanted[name], whole.wanted[name])
+    some.wanted[name].square().sum().backward()
+    other = fusion.get_submodule({"text": "image", "image": "text"}[name] + "_layer_norm")
+    assert not other.weight.grad.any() and fusion.get_submodule(f"{name}_layer_norm").weight.grad.any()
+
+
+def kept_bytes(layers: int) -> int:
+    """What a checkpointed forward pass of a padded batch leaves behind, with a table a layer."""
+    encoder = {**ENCODER, "layers": layers, "checkpoint_activations": True}
+    model = build(["text"], encoder, copy_rel_pos_table=True).double()
+    inputs, _ = batch([60, 80, 40, 70], 0)
+    with PeakBytes() as count:
+        features = model.encode({"text": inputs["text"]})
+        gc.collect()
+        kept = count.live
+    del features
+    return kept
+
+
+def test_a_layers_own_biases_are_made_again_in_backward() -> None:
+    padded_bias = 4 * 4 * 81 * 81 * 8  # of one layer: samples, heads, queries, keys, bytes
+    assert (kept_bytes(7) - kept_bytes(3)) / 4 < 0.6 * padded_bias
 
 
 HOST_READS = {"nonzero", "_local_scalar_dense"}
