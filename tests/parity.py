@@ -19,6 +19,7 @@ from . import (
     parity_pretrain,
     parity_processing,
     parity_retrieval,
+    parity_tools,
     parity_upgrade,
 )
 
@@ -36,7 +37,9 @@ def cases(folder: Path) -> Iterator[tuple[str, float, float]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with one sub-folder a case")
-    folder = parser.parse_args().folder
+    parser.add_argument("--reference", action="store_true", help="the models' naive path instead of the fast one")
+    args = parser.parse_args()
+    folder, parity_tools.MODEL_OPTIONS["reference"] = args.folder, args.reference
     torch.set_num_threads(1)
     total = failed = 0
     for name, error, tolerance in cases(folder):

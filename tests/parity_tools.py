@@ -23,7 +23,7 @@ FEATURES = (2e-5, 1e-4)  # absolute, relative
 EMBEDDINGS = (5e-6, 0.0)
 LOSS_RTOL, GRAD_TOLERANCE, STEP_LOSS_RTOL = 1e-5, 1e-3, 1e-4
 PARAMETERS_MOST, PARAMETERS_ALL = 1e-5, 1e-3
-
+MODEL_OPTIONS: dict[str, bool] = {"release_padding": True}  # of every model that is compared
 
 MODALITIES = {
     "text": ("text",),
@@ -62,7 +62,7 @@ def new_model(config: dict, vocabulary: int, **overrides) -> BaseModel:
         num_passes=2 if task.get("use_two_images") else 1,
         pass_features="concat",
     )
-    user = {**config["model"], "release_padding": True, **overrides}
+    user = {**config["model"], **MODEL_OPTIONS, **overrides}
     cfg = OmegaConf.merge(OmegaConf.structured(MODEL_DATACLASS_REGISTRY[name]()), user)
     return MODEL_REGISTRY[name].build_model(cfg, branches).eval()
 

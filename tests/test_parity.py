@@ -4,18 +4,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.golden import golden_path
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(folder: Path) -> subprocess.CompletedProcess:
-    words = [sys.executable, "-m", "tests.parity", str(folder)]
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess:
+    words = [sys.executable, "-m", "tests.parity", str(folder), *options]
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
-def test_every_recorded_case_is_within_tolerance() -> None:
-    result = run(golden_path())
+@pytest.mark.parametrize("path", [[], ["--reference"]], ids=["fast", "reference"])
+def test_every_recorded_case_is_within_tolerance(path: list[str]) -> None:
+    result = run(golden_path(), *path)
     lines = result.stdout.strip().splitlines()
     assert result.returncode == 0, [line for line in lines if not line.startswith("ok")] + result.stderr.splitlines()[
         -5:
