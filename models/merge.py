@@ -1,7 +1,8 @@
 """``python -m one_peace.models.merge STAGE1.pt STAGE2.pt --out ONE.pt``: the branches of several runs in one file.
 
 Stage 2 trains a new modality against frozen shared parts, so its checkpoint and stage 1's agree in everything they have
-in common; the merged file holds every branch once, without decoders and optimiser state.
+in common; the merged file holds every branch once, without decoders and optimiser state. Of a single file, such as a
+released one stripped to weights and settings, it makes one that fairseq can start from and evaluate.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from .config import merge
 
+CRITERION = "image_text_retrieval_criterion"  # aligns any pair
 _PRETRAINING_ONLY = re.compile(r"decoder_|\w+_mask_(token|head)|logit_scale_was_reset")
 
 
@@ -26,6 +28,7 @@ def merge_checkpoints(paths: Sequence[str | Path]) -> dict[str, Any]:
         ValueError: two files differ in a parameter both have (they are not stages of one model), or a file is none.
     """
     weights: dict[str, Tensor] = {}
+    cfg: dict[str, Any] = {}
     task: dict[str, Any] = {}
     model: dict[str, Any] = {}
     for path in paths:
@@ -38,15 +41,18 @@ def merge_checkpoints(paths: Sequence[str | Path]) -> dict[str, Any]:
             if key in weights and key != "logit_scale" and not torch.equal(weights[key], value):
                 raise ValueError(f"{path}: {key} differs from {paths[0]}; only stages of one model can be merged")
             weights.setdefault(key, value)
+        cfg = cfg or dict(state["cfg"])
         task = merge(task, {key: value for key, value in state["cfg"]["task"].items() if value is not None})
         model = merge(model, {key: value for key, value in state["cfg"]["model"].items() if key != "decoder"})
     model |= {"_name": "one_peace_retrieval", "reset_logit_scale": False}
     return {
         "args": None,
-        "cfg": {"model": model, "task": task},
+        "cfg": {**cfg, "model": model, "task": task, "criterion": {"_name": CRITERION}},
         "model": weights,
-        # what fairseq asks of a file it fine-tunes from
-        "optimizer_history": [],
+        # what fairseq asks of a file it fine-tunes from or evaluates
+        "optimizer_history": [
+            {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": 0},
+        ],
         "extra_state": {"train_iterator": {"epoch": 1}},
         "last_optimizer_state": None,
     }

@@ -7,8 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fairseq.checkpoint_utils import load_checkpoint_to_cpu
+from fairseq.criterions import CRITERION_REGISTRY
 from omegaconf import OmegaConf
 
+from one_peace import criterions  # noqa: F401  (register)
 from one_peace.models.merge import merge_checkpoints
 from one_peace.models.retrieval import RetrievalModel, RetrievalModelConfig
 
@@ -147,6 +150,14 @@ def test_merged_stages_give_the_same_embeddings(tmp_path) -> None:
         torch.testing.assert_close(model.embed("image", values=image), stage1.embed("image", values=image))
         torch.testing.assert_close(model.embed("audio", values=audio), stage2.embed("audio", values=audio))
     assert not any(key.startswith("decoder") for key in merged["model"])
+
+
+def test_fairseq_reads_merged_checkpoints(tmp_path) -> None:
+    """Of a single file too, without what fairseq writes beside weights and settings."""
+    merged = merge_checkpoints([save(build(["text", "image"]), tmp_path / "1.pt")])
+    torch.save(merged, tmp_path / "merged.pt")
+    state = load_checkpoint_to_cpu(str(tmp_path / "merged.pt"))
+    assert state["cfg"].criterion._name in CRITERION_REGISTRY and state["model"].keys() == merged["model"].keys()
 
 
 def test_unrelated_checkpoints_are_not_merged(tmp_path) -> None:

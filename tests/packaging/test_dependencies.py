@@ -25,6 +25,7 @@ DISTRIBUTION = {
     "fairseq": "ve-fairseq",
     "fairseq_cli": "ve-fairseq",
     "hydra": "hydra-core",
+    "sklearn": "scikit-learn",
     "yaml": "PyYAML",
 }
 ARROWS = {  # docs/architecture.md
