@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
 # Stage 1 of pretraining: images and words. The recipe is stage1.yaml; what differs between machines is set here.
 set -euo pipefail
-HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-source "$HERE/launch.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 usage() {
     cat <<EOF
 usage: [VARIABLE=value ...] bash stage1.sh [hydra overrides ...]
 
-  DATA     folder with train.tsv and valid.tsv (columns image_id, image, caption); required
-  BPE      vocabulary: encoder.json, vocab.bpe, dict.txt, or sentencepiece.model, dict.txt; required
-  OUT      where checkpoints and logs go (outputs/stage1); the same command again resumes
-$(common_usage)
+  DATA        folder with train.tsv and valid.tsv (columns image_id, image, caption); required
+  BPE         vocabulary: encoder.json, vocab.bpe, dict.txt, or sentencepiece.model, dict.txt; required
+  OUT         where checkpoints and logs go (outputs/stage1); the same command again resumes
+$(training_usage)
 
   one GPU         CUDA_VISIBLE_DEVICES=0 DATA=laion BPE=bpe bash stage1.sh
   eight           DATA=laion BPE=bpe bash stage1.sh
@@ -19,9 +18,6 @@ $(common_usage)
 EOF
 }
 
-if [[ " $* " == *" --help "* ]]; then
-    usage
-    exit
-fi
+usage_if_asked "$@"
 require DATA BPE
-launch stage1 "${OUT:-outputs/stage1}" "$@"
+train "$HERE" stage1 "${OUT:-outputs/stage1}" task.bpe_dir="$(hydra_text "$BPE")" "$@"

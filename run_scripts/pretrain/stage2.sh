@@ -1,26 +1,23 @@
 #!/usr/bin/env bash
 # Stage 2 of pretraining: sounds and words. The recipe is stage2.yaml; what differs between machines is set here.
 set -euo pipefail
-HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-source "$HERE/launch.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 usage() {
     cat <<EOF
 usage: [VARIABLE=value ...] bash stage2.sh [hydra overrides ...]
 
-  DATA     folder with train.tsv and valid.tsv (columns uniq_id, audio, text); required
-  BPE      the vocabulary of stage 1; required
-  STAGE1   a checkpoint of stage 1 (outputs/stage1/checkpoint_best.pt)
-  OUT      where checkpoints and logs go (outputs/stage2); the same command again resumes
-$(common_usage)
+  DATA        folder with train.tsv and valid.tsv (columns uniq_id, audio, text); required
+  BPE         the vocabulary of stage 1; required
+  STAGE1      a checkpoint of stage 1 (outputs/stage1/checkpoint_best.pt)
+  OUT         where checkpoints and logs go (outputs/stage2); the same command again resumes
+$(training_usage)
 
   eight GPUs      DATA=sounds BPE=bpe bash stage2.sh
 EOF
 }
 
-if [[ " $* " == *" --help "* ]]; then
-    usage
-    exit
-fi
+usage_if_asked "$@"
 require DATA BPE
-launch stage2 "${OUT:-outputs/stage2}" checkpoint.finetune_from_model="${STAGE1:-outputs/stage1/checkpoint_best.pt}" "$@"
+train "$HERE" stage2 "${OUT:-outputs/stage2}" task.bpe_dir="$(hydra_text "$BPE")" \
+    checkpoint.finetune_from_model="$(hydra_text "${STAGE1:-outputs/stage1/checkpoint_best.pt}")" "$@"

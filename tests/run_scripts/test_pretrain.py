@@ -1,51 +1,39 @@
 """What the pretraining scripts make of their variables; the programs they start are played and print what they got."""
 
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
 from omegaconf import OmegaConf
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "run_scripts/pretrain"
+from tests.run_scripts.conftest import SCRIPTS, calls, composed
+
 GIVEN = {"DATA": "pairs", "BPE": "bpe"}
+STAGES = ["stage1", "stage2"]
 
 
-@pytest.fixture
-def start(tmp_path):
-    """Starts a script with these variables; returns its exit status and output."""
-    for program in ("fairseq-hydra-train", "torchrun"):
-        (tmp_path / program).write_text('#!/usr/bin/env bash\necho "${0##*/}" "$@"\n')
-        (tmp_path / program).chmod(0o755)
-
-    def start(script: str, *arguments: str, **variables: str) -> tuple[int, str]:
-        environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", **variables}
-        command = ["bash", SCRIPTS / script, *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        return done.returncode, done.stdout + done.stderr
-
-    return start
+def started(start, script: str, *arguments: str, **variables: str) -> list[str]:
+    status, output = start(script, *arguments, **variables)
+    assert status == 0, output
+    (call,) = calls(output)
+    return call
 
 
-@pytest.mark.parametrize("script", ["stage1.sh", "stage2.sh"])
-def test_help_names_every_variable(script, start):
-    status, output = start(script, "--help")
+@pytest.mark.parametrize("stage", STAGES)
+def test_help_names_every_variable(stage, start):
+    status, output = start(f"pretrain/{stage}.sh", "--help")
     assert status == 0
     variables = {"DATA", "BPE", "OUT", "SIZE", "BF16", "SMOKE", "NODES", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT"}
-    assert all(name in output for name in variables | ({"STAGE1"} if script == "stage2.sh" else set()))
+    assert all(name in output for name in variables | ({"STAGE1"} if stage == "stage2" else set()))
 
 
-@pytest.mark.parametrize("script", ["stage1.sh", "stage2.sh"])
-def test_missing_variable_is_named(script, start):
-    status, output = start(script, DATA="pairs")
+@pytest.mark.parametrize("stage", STAGES)
+def test_missing_variable_is_named(stage, start):
+    status, output = start(f"pretrain/{stage}.sh", DATA="pairs")
     assert status == 2 and output.startswith("BPE is not set")
 
 
 def test_one_machine(start):
-    status, output = start("stage1.sh", "dataset.batch_size=8", **GIVEN)
-    program, *arguments = output.split()
-    assert status == 0 and program == "fairseq-hydra-train"
-    assert arguments[:4] == ["--config-dir", str(SCRIPTS), "--config-name", "stage1"]
+    program, *arguments = started(start, "pretrain/stage1.sh", "dataset.batch_size=8", **GIVEN)
+    assert program == "fairseq-hydra-train"
+    assert arguments[:4] == ["--config-dir", str(SCRIPTS / "pretrain"), "--config-name", "stage1"]
     assert {"task.data=pairs", "task.bpe_dir=bpe", "model.size=4b", "checkpoint.save_dir=outputs/stage1"} <= {
         *arguments
     }
@@ -54,25 +42,48 @@ def test_one_machine(start):
 
 
 def test_several_machines(start):
-    status, output = start("stage1.sh", **GIVEN, NODES="4", NODE_RANK="3", MASTER_ADDR="first")
-    assert status == 0
-    assert output.startswith("torchrun --nnodes 4 --node-rank 3 --nproc-per-node gpu --master-addr first")
-    assert "/fairseq-hydra-train --config-dir" in output
+    call = started(start, "pretrain/stage1.sh", **GIVEN, NODES="4", NODE_RANK="3", MASTER_ADDR="first")
+    options = "--nnodes 4 --node-rank 3 --nproc-per-node gpu --master-addr first --master-port 29500"
+    assert call[:11] == ["torchrun", *options.split(" ")] and call[11].endswith("/fairseq-hydra-train")
 
 
 def test_several_machines_need_a_rank(start):
-    status, output = start("stage1.sh", **GIVEN, NODES="4", MASTER_ADDR="first")
+    status, output = start("pretrain/stage1.sh", **GIVEN, NODES="4", MASTER_ADDR="first")
     assert status == 2 and output.startswith("NODE_RANK is not set")
 
 
+def test_processes_started_one_by_one(start):
+    given = GIVEN | {"RANKS": "16", "RANK": "9", "LOCAL_RANK": "1", "INIT": "tcp://first:29500"}
+    program, *arguments = started(start, "pretrain/stage1.sh", **given)
+    assert program == "fairseq-hydra-train"
+    assert {
+        "++distributed_training.distributed_world_size=16",
+        "++distributed_training.distributed_rank=9",
+        "++distributed_training.distributed_init_method='tcp://first:29500'",
+        "++distributed_training.distributed_no_spawn=true",
+        "++distributed_training.device_id=1",
+    } <= {*arguments}
+    assert not [argument for argument in arguments if "gloo" in argument]
+    assert "++distributed_training.distributed_backend=gloo" in started(start, "pretrain/stage1.sh", **given, CPU="1")
+
+
 def test_bfloat16_and_size(start):
-    arguments = start("stage1.sh", **GIVEN, BF16="1", SIZE="base")[1].split()
+    arguments = started(start, "pretrain/stage1.sh", **GIVEN, BF16="1", SIZE="base")
     assert {"common.fp16=false", "common.bf16=true", "model.size=base"} <= {*arguments}
 
 
 def test_stage_2_starts_from_stage_1(start):
-    assert "checkpoint.finetune_from_model=outputs/stage1/checkpoint_best.pt" in start("stage2.sh", **GIVEN)[1]
-    assert "checkpoint.finetune_from_model=mine.pt" in start("stage2.sh", **GIVEN, STAGE1="mine.pt")[1]
+    given = started(start, "pretrain/stage2.sh", **GIVEN)
+    assert "checkpoint.finetune_from_model=outputs/stage1/checkpoint_best.pt" in given
+    given = started(start, "pretrain/stage2.sh", **GIVEN, STAGE1="mine.pt")
+    assert "checkpoint.finetune_from_model=mine.pt" in given
+
+
+@pytest.mark.parametrize(
+    "folder", ["my data", "it's, {here}", "a=b", "ünï", "back\\slash\\", "\\'", "~", "1e3", "null"]
+)
+def test_any_path_reaches_the_config(start, folder):
+    assert composed(started(start, "pretrain/stage1.sh", DATA=folder, BPE="bpe")).task.data == folder
 
 
 @pytest.mark.parametrize(
@@ -89,7 +100,7 @@ def test_stage_2_starts_from_stage_1(start):
         ("stage2", "model.stage2_pretrain", True),
         *[
             (stage, key, value)
-            for stage in ("stage1", "stage2")
+            for stage in STAGES
             for key, value in {
                 "common.fp16": True,
                 "model.size": "4b",
@@ -104,4 +115,4 @@ def test_stage_2_starts_from_stage_1(start):
 )
 def test_recipe_of_the_release(stage, key, value):
     """The paper, with numbers as numbers (yaml reads 1e-6 as text where OmegaConf does not)."""
-    assert OmegaConf.select(OmegaConf.load(SCRIPTS / f"{stage}.yaml"), key) == value
+    assert OmegaConf.select(OmegaConf.load(SCRIPTS / f"pretrain/{stage}.yaml"), key) == value

@@ -1,0 +1,154 @@
+"""Finding pictures and sounds in a folder, whatever its sub-folders, and what to do about those that are missing."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+
+import soundfile
+from tqdm import tqdm
+
+from one_peace.data.errors import DataError
+
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a")
+_SHOWN = 5
+_THREADS = 8
+
+
+class MediaFolder:
+    """The files below a folder with certain endings, found by path, by name, or by name without its ending.
+
+    Args:
+        folder: where to look, sub-folders and what links lead to included.
+        suffixes: endings that count, lower-case.
+        out: folder of the manifests; `find` gives paths relative to it where the media lie below it, absolute ones
+            otherwise, so that either can be moved as a whole.
+
+    Raises:
+        DataError: no such folder, or no file in it.
+    """
+
+    def __init__(self, folder: Path, suffixes: Sequence[str], out: Path):
+        self.folder = folder.resolve()
+        self.suffixes = tuple(suffixes)
+        out = out.resolve()
+        self._prefix = self.folder.relative_to(out) if self.folder.is_relative_to(out) else self.folder
+        self._paths: set[str] = set()
+        self._names: dict[str, list[str]] = {}
+        for path in self._walk():
+            self._paths.add(path)
+            name = path.rpartition("/")[2]
+            for key in {name, name.rpartition(".")[0]}:
+                self._names.setdefault(key, []).append(path)
+        if not self._paths:
+            reason = f"no file that ends in {', '.join(suffixes)}" if self.folder.is_dir() else "no such folder"
+            raise DataError(reason, file=folder, remedy="Name the folder that the media were unpacked or recorded into")
+
+    def _walk(self) -> Iterable[str]:
+        """Paths relative to the folder."""
+        seen: set[tuple[int, int]] = set()
+        for folder, folders, files in tqdm(
+            os.walk(self.folder, followlinks=True), desc=f"look into {self.folder.name}", delay=2, file=sys.stderr
+        ):
+            status = Path(folder).stat()
+            if (status.st_dev, status.st_ino) in seen:  # a link that leads back
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            folders.sort()
+            inside = os.path.relpath(folder, self.folder)
+            for name in sorted(files):
+                if os.path.splitext(name)[1].lower() in self.suffixes:  # noqa: PTH122 (a million times)
+                    yield name if inside == "." else f"{inside}/{name}"
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def find(self, *names: str) -> str | None:
+        """The manifest's cell of the first of ``names`` that is there.
+
+        A name is a path in the folder, a file's name, or that without its ending; "a/b" is also found outside of any
+        folder "a", but preferred there.
+
+        Raises:
+            DataError: several files have that name.
+        """
+        for name in names:
+            if name in self._paths:
+                return str(self._prefix / name)
+            folder, _, last = name.rpartition("/")
+            found = self._names.get(last, [])
+            if len(found) > 1 and folder:
+                found = [path for path in found if f"/{path}".rpartition("/")[0].endswith(f"/{folder}")] or found
+            if len(found) > 1:
+                raise DataError(
+                    f"{found[0]} and {found[1]} are both called {name!r}",
+                    file=self.folder,
+                    remedy="Name a folder that holds one of them",
+                )
+            if found:
+                return str(self._prefix / found[0])
+        return None
+
+    @cached_property
+    def by_folder(self) -> dict[str, list[str]]:
+        """Sub-folder of the folder -> sorted paths of all files below it, relative to the folder."""
+        folders: dict[str, list[str]] = {}
+        for path in sorted(self._paths):
+            folders.setdefault(path.partition("/")[0], []).append(path)
+        return folders
+
+
+def read_durations(cells: Sequence[str], out: Path) -> list[float | None]:
+    """Seconds of each sound by its header; None for a file that is damaged or no sound."""
+
+    def seconds(cell: str) -> float | None:
+        try:
+            info = soundfile.info(str(out / cell))
+        except (RuntimeError, OSError, ValueError, TypeError):
+            return None
+        return info.duration if info.frames > 0 else None
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(
+            tqdm(pool.map(seconds, cells), total=len(cells), desc="durations", unit="sound", delay=2, file=sys.stderr)
+        )
+
+
+class LeftOut:
+    """Counts what does not get into a manifest, and names the first few.
+
+    Args:
+        missing: "skip" leaves out items whose media are missing; "error" makes `finish` raise.
+    """
+
+    def __init__(self, missing: str):
+        self.missing = missing
+        self._by_reason: dict[str, list[str]] = {}
+
+    def add(self, reason: str, item: object) -> None:
+        """An item that something else than its media keeps out: reported, never an error."""
+        self._by_reason.setdefault(reason, []).append(str(item))
+
+    def add_missing(self, item: object) -> None:
+        """An item without its media."""
+        self.add("missing or damaged media", item)
+
+    def finish(self, manifest: Path) -> None:
+        """Report what is missing in one manifest, then start over.
+
+        Raises:
+            DataError: media are missing and that is an error.
+        """
+        reasons, self._by_reason = self._by_reason, {}
+        for reason, items in reasons.items():
+            shown = ", ".join(items[:_SHOWN]) + (", ..." if len(items) > _SHOWN else "")
+            message = f"{reason}: {len(items)} ({shown})"
+            if reason == "missing or damaged media" and self.missing == "error":
+                raise DataError(
+                    message, file=manifest, remedy="Put the files there, or leave these items out with --missing skip"
+                )
+            print(f"{manifest.name}: left out, {message}", file=sys.stderr)

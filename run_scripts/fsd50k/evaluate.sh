@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Evaluates on FSD50K: metrics and predictions of every split.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
+
+TITLE="FSD50K"
+CHECKPOINT=${CHECKPOINT:-outputs/fsd50k/checkpoint_best.pt}
+RESULTS=${RESULTS:-outputs/fsd50k/results}
+BATCH=${BATCH:-16}
+evaluate "" "valid test" fsd50k "$@"

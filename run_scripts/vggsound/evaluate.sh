@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Evaluates on VGGSound: metrics and predictions of every split.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
+
+TITLE="VGGSound"
+CHECKPOINT=${CHECKPOINT:-outputs/vggsound/checkpoint_best.pt}
+RESULTS=${RESULTS:-outputs/vggsound/results}
+BATCH=${BATCH:-16}
+evaluate "" test vggsound --label-file "${DATA:-}/labels.txt" "$@"
