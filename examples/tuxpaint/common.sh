@@ -1,7 +1,7 @@
-# Shared by prepare.sh, train.sh and evaluate.sh; sourced, not run.
+# Shared by prepare.sh, train.sh and evaluate.sh, also of other EXAMPLEs; sourced, not run.
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 PYTHON="${PYTHON:-$([ -x "$ROOT/.venv/bin/python" ] && echo "$ROOT/.venv/bin/python" || command -v python3)}"
-OUT="$(realpath -m "${OUT:-$ROOT/outputs/tuxpaint}")"
+OUT="$(realpath -m "${OUT:-$ROOT/outputs/${EXAMPLE:-tuxpaint}}")"
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
 # usage TEXT ARGS...: prints TEXT and ends the script if ARGS ask for help.
