@@ -2,7 +2,7 @@
 
 import hashlib
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,9 @@ from one_peace.data.errors import DataError, SampleError
 from one_peace.data.lengths import count_units, length_buckets
 from one_peace.data.manifest import Manifest
 from one_peace.data.masking import MaskPlan
+from one_peace.data.mixing import Mixing
+from one_peace.data.sources import Columns, as_sources
+from one_peace.data.target import Target
 
 if TYPE_CHECKING:  # a reader is given to the data set; modalities import this package, not the other way round
     from one_peace.modalities.reader import Reader
@@ -37,13 +40,15 @@ class ManifestDataset(FairseqDataset):
     (``skipped``); a corrupt sample in validation, and any unexpected error, makes the batch ``{"error": message}``.
 
     Args:
-        manifest: its ``columns`` hold at least those named in ``columns``.
-        columns: modality -> name of its column.
+        manifest: its ``columns`` hold at least those named in ``columns`` and ``target``.
+        columns: modality -> name of its column, or a `Source` that makes several inputs of a row.
         readers: modality -> reader.
         mask_plan: masked pass -> modality -> rule. Passes of one modality come before joint ones that refer to them.
         seed: of all randomness.
         train: shuffle, augment, replace corrupt samples; otherwise the order and every value are fixed.
         root: folder that relative media paths start from.
+        target: the answer of each sample, if it has one.
+        mixing: mixes the samples of training batches.
 
     Attributes:
         by_length: samples count as their units (tokens, patches, frames) rather than as 1, and training batches hold
@@ -56,34 +61,42 @@ class ManifestDataset(FairseqDataset):
     def __init__(
         self,
         manifest: Manifest,
-        columns: Mapping[str, str],
+        columns: Columns,
         readers: Mapping[str, "Reader"],
         mask_plan: MaskPlan | None = None,
         seed: int = 1,
         train: bool = False,
         root: Path | None = None,
+        target: Target | None = None,
+        mixing: Mixing | None = None,
     ):
         super().__init__()
         self.manifest = manifest
-        self.columns = dict(columns)
+        self.sources = as_sources(columns)
         self.readers = dict(readers)
         self.mask_plan = dict(mask_plan or {})
         self.seed = seed
         self.train = train
         self.root = manifest.path.parent if root is None else Path(root)
+        self.target = target
+        self.mixing = mixing if train else None
         self.epoch = 1
         self.by_length = False
         self._check()
 
     def _check(self) -> None:
-        for modality, column in self.columns.items():
-            if column not in self.manifest.columns:
-                raise ValueError(f"column {column!r} of modality {modality!r} is not read by the manifest")
+        wanted = {f"modality {modality!r}": source.columns for modality, source in self.sources.items()}
+        wanted |= {"the target": self.target.columns} if self.target else {}
+        for what, columns in wanted.items():
+            for column in columns:
+                if column not in self.manifest.columns:
+                    raise ValueError(f"column {column!r} of {what} is not read by the manifest")
+        for modality in self.sources:
             if modality not in self.readers:
                 raise ValueError(f"no reader for modality {modality!r} (readers: {', '.join(self.readers)})")
         for modalities, rules in self.mask_plan.items():
             for modality, rule in rules.items():
-                if modality not in self.columns or modality not in modalities:
+                if modality not in self.sources or modality not in modalities:
                     raise ValueError(f"mask plan of {'+'.join(modalities)}: modality {modality!r} is not read there")
                 self.readers[modality].check_strategy(rule.strategy)
 
@@ -114,7 +127,7 @@ class ManifestDataset(FairseqDataset):
     @cached_property
     def units(self) -> np.ndarray:
         """int64[rows]: estimates without decoding, see `count_units`; counted when first asked for."""
-        return count_units(self.manifest, self.columns, self.readers, self.root)
+        return count_units(self.manifest, self.sources, self.readers, self.root)
 
     def num_tokens(self, index: int) -> int:
         """Units of a sample ``by_length``, else 1: batches are counted in samples (``--batch-size``)."""
@@ -155,9 +168,12 @@ class ManifestDataset(FairseqDataset):
 
             - ``id``: int64[B], row of the manifest; ``nsentences``: B; ``ntokens``: units without padding
             - ``skipped``: messages of the corrupt samples that were replaced
-            - ``item_keys``: {modality: int64[B]}, a hash of the cell (equal content, equal key)
-            - ``net_input``: {``inputs``: {modality: what its reader collates}, ``masks``: {names of the pass joined by
-              "+": {modality: {``mask_indices``, ``keep_ids``}}}}, see `collate_masks`
+            - ``item_keys``: {modality: int64[B]}, a hash of the cells (equal content, equal key)
+            - ``net_input``: {``inputs``: {modality: what its reader collates}, ``others``: the same for each further
+              instance of the modalities that have several, ``masks``: {names of the pass joined by "+": {modality:
+              {``mask_indices``, ``keep_ids``}}}}, see `collate_masks`
+            - ``target``: {name: tensor} where there is one, what is no whole number in float32; in evaluation also
+              ``reference``, the same in float64, which training in half precision does not round
         """
         errors = [sample["error"] for sample in samples if "error" in sample]
         if errors:
@@ -171,50 +187,80 @@ class ManifestDataset(FairseqDataset):
             return {"error": self._unexpected(error, f"batch of rows {rows}")}
 
     def _collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        values = {m: [sample["values"][m] for sample in samples] for m in self.columns}
+        instances = [self._instance(samples, i) for i in range(max(map(len, samples[0]["values"].values())))]
         masks = {
             "+".join(modalities): {
                 m: collate_masks([sample["masks"][modalities][m] for sample in samples]) for m in rules
             }
             for modalities, rules in self.mask_plan.items()
         }
-        return {
+        batch = {
             "id": torch.tensor([sample["id"] for sample in samples]),
             "nsentences": len(samples),
-            "ntokens": sum(self.readers[m].num_units(value) for m in values for value in values[m]),
+            "ntokens": sum(sample["units"] for sample in samples),
             "skipped": [message for sample in samples for message in sample["skipped"]],
-            "item_keys": {m: torch.tensor([sample["keys"][m] for sample in samples]) for m in self.columns},
-            "net_input": {
-                "inputs": {m: self.readers[m].collate(values[m]) for m in self.columns},
-                "masks": masks,
-            },
+            "item_keys": {m: torch.tensor([sample["keys"][m] for sample in samples]) for m in self.sources},
+            "net_input": {"inputs": instances[0], "others": instances[1:], "masks": masks},
         }
+        return batch if self.target is None else batch | self._collate_targets(samples, instances[0])
+
+    def _instance(self, samples: Sequence[dict[str, Any]], number: int) -> dict[str, dict[str, Tensor]]:
+        """The ``number``-th input of each modality that has so many; those of several rows follow one another."""
+        return {
+            m: self.readers[m].collate([row for sample in samples for row in sample["values"][m][number]])
+            for m in self.sources
+            if number < len(samples[0]["values"][m])
+        }
+
+    def _collate_targets(
+        self, samples: Sequence[dict[str, Any]], inputs: dict[str, dict[str, Tensor]]
+    ) -> dict[str, dict[str, Tensor]]:
+        reference = self.target.collate([sample["target"] for sample in samples])
+        target = {name: value.float() if value.is_floating_point() else value for name, value in reference.items()}
+        if not self.train:
+            return {"target": target, "reference": reference}
+        if self.mixing is not None:
+            mixed, rows = inputs[self.mixing.modality], [sample["id"] for sample in samples]
+            generator = Generator().manual_seed(stable_hash("mixing", self.seed, self.epoch, *rows))
+            mixed["values"], target = self.mixing(mixed["values"], target, generator)
+        return {"target": target}
+
+    def cells(self, index: int) -> dict[str, str]:
+        """The cells of a row that the manifest reads, by column."""
+        return dict(zip(self.manifest.columns, self.manifest[index], strict=True))
 
     def _sample(self, index: int, generator: Generator) -> dict[str, Any]:
-        row = dict(zip(self.manifest.columns, self.manifest[index], strict=True))
-        values: dict[str, Tensor] = {}
-        for modality, column in self.columns.items():
-            try:
-                values[modality] = self.readers[modality].load(
-                    row[column], self.root, generator if self.train else None
-                )
-            except SampleError as error:
-                raise SampleError(f"column {column!r}: {error}") from error
-        return {
-            "id": index,
-            "values": values,
-            "keys": {modality: stable_hash(row[column]) for modality, column in self.columns.items()},
-            "masks": self._masks(values, generator),
-        }
+        row = self.cells(index)
+        sample: dict[str, Any] = {"id": index, "units": 0, "values": {}, "keys": {}}
+        for modality, source in self.sources.items():
+            values = self._load(modality, row, generator if self.train else None)
+            sample["values"][modality] = values
+            sample["units"] += sum(self.readers[modality].num_units(value) for rows in values for value in rows)
+            sample["keys"][modality] = stable_hash(*(row[column] for column in source.columns))
+        if self.target is not None:
+            columns = self.target.columns
+            sample["target"] = _named(columns, lambda: self.target.read([row[c] for c in columns], self.root))
+        return sample | {"masks": self._masks(sample["values"], generator)}
+
+    def _load(self, modality: str, row: Mapping[str, str], generator: Generator | None) -> list[list[Tensor]]:
+        """The values of a modality: instances x rows."""
+        source, reader = self.sources[modality], self.readers[modality]
+        cells = _named(source.columns, lambda: source.split([row[c] for c in source.columns], generator))
+        # instance i comes from the i-th of several columns
+        columns = source.columns if len(source.columns) > 1 else source.columns * len(cells)
+        return [
+            [_named([column], lambda cell=cell: reader.load(cell, self.root, generator)) for cell in rows]
+            for column, rows in zip(columns, cells, strict=True)
+        ]
 
     def _masks(
-        self, values: Mapping[str, Tensor], generator: Generator
+        self, values: Mapping[str, list[list[Tensor]]], generator: Generator
     ) -> dict[tuple[str, ...], dict[str, BoolTensor]]:
         masks: dict[tuple[str, ...], dict[str, BoolTensor]] = {}
         for modalities, rules in self.mask_plan.items():
             masks[modalities] = {
                 m: self.readers[m].mask(
-                    values[m], rule.strategy, rule.ratio, generator, previous=masks.get((m,), {}).get(m)
+                    values[m][0][0], rule.strategy, rule.ratio, generator, previous=masks.get((m,), {}).get(m)
                 )
                 for m, rule in rules.items()
             }
@@ -230,3 +276,11 @@ class ManifestDataset(FairseqDataset):
             f"{self.manifest.path}, {where}: {type(error).__name__}: {error} "
             f"(raised at {Path(frame.filename).name}:{frame.lineno} in {frame.name})"
         )
+
+
+def _named(columns: Sequence[str], read: Callable[[], Any]) -> Any:
+    """What ``read`` gives; a `SampleError` of it with the column's name."""
+    try:
+        return read()
+    except SampleError as error:
+        raise SampleError(f"column {columns[0]!r}: {error}") from error

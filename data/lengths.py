@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from one_peace.data.errors import DataError, SampleError
 from one_peace.data.manifest import Manifest
+from one_peace.data.sources import Columns, as_sources
 
 if TYPE_CHECKING:  # modalities import this package, not the other way round
     from one_peace.modalities.reader import Reader
@@ -23,19 +24,24 @@ _THREADS = 8  # they wait for files most of the time
 _ROWS_A_TASK = 256
 
 
-def count_units(
-    manifest: Manifest, columns: Mapping[str, str], readers: Mapping[str, "Reader"], root: Path
-) -> np.ndarray:
-    """int64[rows]: the units of each row over all modalities (modality -> column), as the readers estimate them.
+def count_units(manifest: Manifest, columns: Columns, readers: Mapping[str, "Reader"], root: Path) -> np.ndarray:
+    """int64[rows]: the units of each row over all modalities, as the readers estimate them.
 
     A row that cannot be read counts 1: whoever loads it says what is wrong.
     """
+
+    sources = as_sources(columns)
 
     def units(row: int) -> int:
         try:
             cells = dict(zip(manifest.columns, manifest[row], strict=True))
             duration = _seconds(cells.get(DURATION, ""))
-            return sum(readers[m].estimate_units(cells[column], root, duration) for m, column in columns.items())
+            return sum(
+                readers[modality].estimate_units(cell, root, duration)
+                for modality, source in sources.items()
+                for instance in source.split([cells[column] for column in source.columns])
+                for cell in instance
+            )
         except (DataError, SampleError):
             return 1
 

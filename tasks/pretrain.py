@@ -8,11 +8,12 @@ from fairseq.tasks import register_task
 from one_peace.data.masking import MaskPlan, MaskRule
 from one_peace.models.config import parse_group
 
-from .pair_task import PairTask, PairTaskConfig
+from .options import ManifestTaskConfig
+from .pair_task import PairTask
 
 
 @dataclass
-class PretrainTaskConfig(PairTaskConfig):
+class PretrainTaskConfig(ManifestTaskConfig):
     """Options of ``pretrain``."""
 
     modalities: str = field(default="text,image", metadata={"help": "the pair, anchor first, e.g. text,audio"})
@@ -54,7 +55,7 @@ class PretrainTask(PairTask):
 
 
 @dataclass
-class ImageTextPretrainConfig(PairTaskConfig):
+class ImageTextPretrainConfig(ManifestTaskConfig):
     """Options of ``image_text_pretrain``."""
 
     selected_cols: str = field(
@@ -86,7 +87,7 @@ class ImageTextPretrainTask(PairTask):
 
 
 @dataclass
-class AudioTextPretrainConfig(PairTaskConfig):
+class AudioTextPretrainConfig(ManifestTaskConfig):
     """Options of ``audio_text_pretrain``."""
 
     selected_cols: str = field(

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import torch
@@ -12,7 +13,9 @@ from torchvision.transforms import RandomResizedCrop
 
 from one_peace.data.errors import SampleError
 from one_peace.data.masking import cover_previous_mask, random_mask
-from one_peace.modalities.reader import Reader, ReaderConfig, media_path, option, require_previous
+from one_peace.data.randomness import lend
+from one_peace.modalities.image.augment import Augment, AugmentConfig
+from one_peace.modalities.reader import Reader, media_path, option, require_previous
 
 PATCH_SIZE = 16
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -48,12 +51,35 @@ def to_tensor(image: Image.Image) -> FloatTensor:
     return pixels.sub_(torch.tensor(CLIP_MEAN).view(3, 1, 1)).div_(torch.tensor(CLIP_STD).view(3, 1, 1))
 
 
+def picture_size(cell: str, root: Path) -> tuple[int, int]:
+    """Width and height in pixels of the upright picture that a cell names, by its file's header.
+
+    Raises:
+        SampleError: there is no such picture.
+    """
+    path = media_path(cell, root)
+    try:
+        with Image.open(path) as image:
+            return _upright_size(image)
+    except Exception as error:  # the decoders of Pillow raise errors of every kind on damaged files
+        raise SampleError(f"picture {str(path)!r} is damaged or no picture ({error})") from error
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    turned_by_a_quarter = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    return image.size[::-1] if turned_by_a_quarter else image.size
+
+
 @dataclass
-class ImageReaderConfig(ReaderConfig):
+class ImageReaderConfig(AugmentConfig):
     """Options of `ImageReader`."""
 
     patch_image_size: int = option(256, low=PATCH_SIZE, high=4096, help="side S of the square, a multiple of 16 pixels")
     min_scale: float = option(0.9, low=0.01, high=1, help="least share of the picture that a training crop covers")
+    no_crop: bool = option(False, help="train on whole pictures, resized without keeping the aspect")
+    crop_pct: Optional[float] = option(
+        None, low=0.1, high=1, help="evaluate on the central square of this share of the shorter side; whole by default"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,30 +98,46 @@ class ImageReader(Reader):
         self._size = (config.patch_image_size,) * 2
         self._crop = RandomResizedCrop(self._size, scale=(config.min_scale, 1))
         # pixels that a training crop is resized from: with twice as many as are wanted the result hardly differs
-        self._enough = math.ceil(2 * config.patch_image_size / math.sqrt(config.min_scale))
+        self._enough = math.ceil(2 * config.patch_image_size / (1 if config.no_crop else math.sqrt(config.min_scale)))
+        self._augment = Augment(config)
 
     def load(self, cell: str, root: Path, generator: Generator | None = None) -> FloatTensor:
-        """float32[3, S, S]: resized without keeping the aspect (evaluation) or a random crop of it (training).
+        """float32[3, S, S], resized without keeping the aspect.
 
-        In training, a JPEG much larger than S is decoded at a half, a quarter or an eighth of its size.
+        In evaluation the whole picture or ``crop_pct``'s square of it; in training, augmented, a random crop or, with
+        ``no_crop``, all of it. A training JPEG much larger than S is decoded at a half, a quarter or an eighth of its
+        size.
         """
         path = media_path(cell, root)
         if generator is None:
-            return to_tensor(self._open(path)[0].resize(self._size, Image.Resampling.BICUBIC))
-        image, (width, height) = self._open(path, self._enough)
+            image, size = self._open(path)
+            return to_tensor(self._resize(image, self._central_box(*size)))
+        image, size = self._open(path, self._enough)
+        image = self._resize(image) if self.config.no_crop else self._random_crop(image, *size, generator)
+        return self._augment.tensor(to_tensor(self._augment.picture(image, generator)), generator)
+
+    def _random_crop(self, image: Image.Image, width: int, height: int, generator: Generator) -> Image.Image:
+        """S x S pixels of a picture that has this size in its file."""
         box = self._draw_box(width, height, generator)
         shrunk = round(width / image.width)
         if shrunk == 1:
-            return to_tensor(image.crop(box).resize(self._size, Image.Resampling.BICUBIC))
-        part = tuple(edge / shrunk for edge in box)
-        return to_tensor(image.resize(self._size, Image.Resampling.BICUBIC, box=part))
+            return self._resize(image.crop(box))
+        return self._resize(image, tuple(edge / shrunk for edge in box))
+
+    def _resize(self, image: Image.Image, box: tuple[float, ...] | None = None) -> Image.Image:
+        return image.resize(self._size, Image.Resampling.BICUBIC, box=box)
+
+    def _central_box(self, width: int, height: int) -> tuple[float, ...] | None:
+        """What is evaluated of a picture of that size; None: all of it."""
+        if self.config.crop_pct is None:
+            return None
+        side = self.config.crop_pct * min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        return left, top, left + side, top + side
 
     def _draw_box(self, width: int, height: int, generator: Generator) -> tuple[int, int, int, int]:
         """A random crop of a picture of that size: left, upper, right, lower."""
-        # torchvision draws from the global CPU generator: lend it a seed from ours, leave it and CUDA's as they were
-        seed = int(torch.randint(0, 2**62, (), generator=generator))
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with lend(generator):
             picture = torch.empty(3, height, width, device="meta")  # of the size alone
             top, left, rows, columns = self._crop.get_params(picture, self._crop.scale, self._crop.ratio)
         return left, top, left + columns, top + rows
@@ -115,9 +157,7 @@ class ImageReader(Reader):
                 # twice as many it only warns, and turning warnings into errors is not safe in threads.
                 if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
                     raise Image.DecompressionBombError
-                size = image.size
-                if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # turned by a quarter
-                    size = size[::-1]
+                size = _upright_size(image)
                 if enough is not None:
                     image.draft(None, (enough, enough))
                 return to_rgb(image), size

@@ -1,8 +1,7 @@
 """Recall: recorded numbers, a slow reference, ties, chance, and ranks that agree with one process."""
 
 import json
-import subprocess
-import sys
+import multiprocessing
 from itertools import combinations
 from pathlib import Path
 
@@ -12,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from one_peace.metrics import RetrievalMeter, chance_recall, recall_report, retrieval_recall
+from one_peace.metrics.scores import best_keys
 from tests.golden import golden_path
-from tests.metrics.two_ranks import SAMPLES, samples
+from tests.metrics.two_ranks import main, report, samples
 from tests.parity_optim import recall_error
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def slow_recall(queries: torch.Tensor, keys: torch.Tensor, pairs: set[tuple[int, int]], k: int) -> float:
@@ -93,23 +91,95 @@ def test_chance_is_the_mean_over_all_rankings(problem) -> None:
         assert chance == pytest.approx(100 * sum(found) / len(found))
 
 
-def test_memory_is_bounded_by_the_chunk() -> None:
-    """8000 x 8000 scores would take 512 MB; the largest tensor made stays near one block."""
-    generator = torch.Generator().manual_seed(0)
-    features, pairs = torch.randn(8000, 4, generator=generator), torch.arange(8000).repeat(2, 1).T
-    largest = 0
+class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+    """Bytes of the largest tensor that an operation makes, and how many are made in all."""
 
-    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+    largest = total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(tensor, torch.Tensor):
+                self.largest = max(self.largest, tensor.nbytes)
+                self.total += tensor.nbytes
+        return out
+
+
+def grid(queries: int, keys: int, width: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Features, and pairs of each query with one key."""
+    generator = torch.Generator().manual_seed(0)
+    features = (torch.randn(n, width, generator=generator) for n in (queries, keys))
+    return *features, torch.stack(
+        [torch.arange(queries), torch.randint(0, keys, (queries,), generator=generator)], dim=1
+    )
+
+
+@pytest.mark.parametrize("collapsed", [False, True])
+def test_memory_does_not_grow_with_queries_times_keys(collapsed: bool) -> None:
+    """100,000 x 500,000 scores would be 200 GB: here 1,000 x 3,000 and twice and six times as many of them."""
+    largest = {}
+    for queries, keys in ((1000, 3000), (2000, 3000), (2000, 9000)):
+        query_QD, key_KD, pairs = grid(queries, keys)
+        if collapsed:  # nearly all scores need float64
+            query_QD, key_KD = query_QD * 0 + 1, key_KD * 0 + 1
+        with Watch() as watch:
+            retrieval_recall(query_QD, key_KD, pairs, chunk=150)
+            best_keys(query_QD, key_KD, 10, chunk=150)
+        largest[queries, keys] = watch.largest
+    block = 150 * 150 * 8
+    linear = {(q, k): 8 * max(4 * (q + k), 10 * q) for q, k in largest}  # the features, and the ten best keys
+    assert all(size <= max(block, linear[shape]) for shape, size in largest.items()), largest
+    assert largest[2000, 9000] < 2000 * 9000 * 4 / 100
+
+
+def test_only_near_ties_are_computed_in_float64() -> None:
+    query_QD, key_KD, pairs = grid(1000, 3000, width=64)
+    calls = {torch.float32: 0, torch.float64: 0}
+
+    class Products(torch.utils._python_dispatch.TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            nonlocal largest
             out = func(*args, **(kwargs or {}))
-            if isinstance(out, torch.Tensor):
-                largest = max(largest, out.numel())
+            if "aten::mm" in str(func.name()):
+                calls[out.dtype] += out.numel()
             return out
 
-    with Watch():
-        assert retrieval_recall(features, features, pairs, chunk=500)[10] < 100.0
-    assert largest <= 500 * 500
+    with Products():
+        fast = retrieval_recall(query_QD, key_KD, pairs)
+    assert calls == {torch.float32: 3_000_000, torch.float64: 0}
+    precision = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")  # such products are too coarse to compare by
+        with Products():
+            assert retrieval_recall(query_QD, key_KD, pairs) == fast
+    finally:
+        torch.set_float32_matmul_precision(precision)
+    assert calls == {torch.float32: 3_000_000, torch.float64: 3_000_000}
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_differences_far_below_float32_decide(scale: float) -> None:
+    """Keys that float32 products cannot tell apart, among many that they can."""
+    generator = torch.Generator().manual_seed(0)
+    query_QD = torch.nn.functional.normalize(torch.randn(40, 256, generator=generator).double(), dim=1)
+    keys = torch.nn.functional.normalize(torch.randn(400, 256, generator=generator).double(), dim=1)
+    keys[:40] = query_QD * 0.9
+    better = keys[:40] * (1 + 1e-9)  # wrong ones
+    worse = keys[:40] * (1 - 1e-9)
+    pairs = torch.arange(40).repeat(2, 1).T
+    for wrong, recall in ((better, 0.0), (worse, 100.0), (keys[:40], 0.0)):
+        found = retrieval_recall(query_QD * scale, torch.cat([keys, wrong]) * scale, pairs, (1, 2))
+        assert found == {1: recall, 2: 100.0}
+
+
+@given(problems(), st.integers(1, 12), st.integers(1, 4))
+def test_the_best_keys_whatever_the_chunk(problem, chunk: int, k: int) -> None:
+    queries, keys, _ = problem
+    found = best_keys(queries, keys, k, chunk)
+    scores = torch.nn.functional.normalize(queries, dim=1) @ keys.T
+    assert found.shape == (len(queries), min(k, len(keys)))
+    for row, own in zip(scores, found, strict=True):
+        assert len(own.unique()) == len(own)
+        torch.testing.assert_close(row[own], row.sort(descending=True).values[: len(own)])
 
 
 def test_names_of_both_directions() -> None:
@@ -132,7 +202,7 @@ def test_meter_counts_items_once() -> None:
         texts = torch.tensor([text_of[int(key)] for key in text_keys[rows]])
         meter.add(image_keys[rows], images, text_keys[rows], texts)
     assert len(meter) == 7
-    items = meter.items()
+    items = meter.gather()
     assert items.key_A.tolist() == [7, 9]
     assert items.key_B.tolist() == [1, 2, 3]
     assert items.pairs_P2.tolist() == [[0, 0], [0, 1], [1, 1], [1, 2]]
@@ -144,6 +214,19 @@ def test_meter_counts_items_once() -> None:
     meter.reset()
     with pytest.raises(ValueError, match="no retrieval pair"):
         meter.compute()
+
+
+def test_items_without_a_partner_are_no_queries_but_can_be_found() -> None:
+    meter = RetrievalMeter("txt", "img", ks=(1, 2))
+    meter.add_a(torch.tensor([1, 2, 3]), torch.tensor([[1.0, 0], [0, 1], [1, 1]]))
+    meter.add_b(torch.tensor([10, 20]), torch.tensor([[1.0, 0.5], [0, 1]]))
+    meter.add_pairs(torch.tensor([1, 2]), torch.tensor([10, 20]))
+    assert meter.compute() == {
+        **{"img_r1": 100.0, "img_r2": 100.0, "img_r_mean": 100.0},
+        **{"txt_r1": 0.0, "txt_r2": 100.0, "txt_r_mean": 50.0, "r_mean": 75.0},  # text 3 has 1.5 for 10, and 1 for 20
+    }
+    best_b, best_a = meter.best(meter.gather(), 2)
+    assert best_b.tolist() == [[0, 1], [1, 0], [0, 1]] and best_a[0].tolist() == [2, 0]
 
 
 @pytest.mark.parametrize(
@@ -158,16 +241,15 @@ def test_bad_pairs(pairs: list, message: str) -> None:
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_together_report_what_one_process_does(world: int, tmp_path: Path) -> None:
     """Real gloo processes; uneven shards, and with three ranks one that saw no sample."""
-    commands = [
-        [sys.executable, "-m", "tests.metrics.two_ranks", str(rank), str(world), str(tmp_path / "store"), str(out)]
-        for rank, out in ((rank, tmp_path / f"{rank}.json") for rank in range(world))
-    ]
-    processes = [subprocess.Popen(command, cwd=ROOT) for command in commands]
-    assert [process.wait(timeout=120) for process in processes] == [0] * world
-    meter = RetrievalMeter("img", "txt")
-    meter.add(*samples())
-    assert len(meter) == SAMPLES
-    expected = {"report": meter.compute(), "chance": meter.chance()}
-    assert 0 < expected["report"]["r_mean"] < 100
-    for rank in range(world):
-        assert json.loads((tmp_path / f"{rank}.json").read_text()) == expected
+    context = multiprocessing.get_context("fork")
+    store, outs = tmp_path / "store", [tmp_path / f"{rank}.json" for rank in range(world)]
+    ranks = [context.Process(target=main, args=(rank, world, str(store), str(out))) for rank, out in enumerate(outs)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(120)
+    assert [process.exitcode for process in ranks] == [0] * world
+    expected = report(samples())
+    assert 0 < expected["recall"]["r_mean"] < 100 and 0 < expected["accuracy"]["accuracy"] < 100
+    for out in outs:
+        assert json.loads(out.read_text()) == expected

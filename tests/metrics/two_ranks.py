@@ -1,13 +1,12 @@
-"""One rank of a gloo pair: ``python -m tests.metrics.two_ranks RANK WORLD STORE OUT``; writes the report as JSON."""
+"""One rank of several: the meters of a share of some samples, as JSON."""
 
 import json
-import sys
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
-from one_peace.metrics import RetrievalMeter
+from one_peace.metrics import AccuracyMeter, RetrievalMeter
 
 SAMPLES, WIDTH = 61, 8
 
@@ -27,16 +26,24 @@ def shard(rank: int, world: int) -> slice:
     return slice(bounds[rank], bounds[rank + 1])
 
 
-def main(rank: int, world: int, store: str, out: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
-    meter = RetrievalMeter("img", "txt")
-    part = tuple(tensor[shard(rank, world)] for tensor in samples())
+def report(part: tuple[torch.Tensor, ...]) -> dict:
+    """What the meters of all ranks report, of which this one has ``part``."""
+    retrieval, accuracy = RetrievalMeter("img", "txt"), AccuracyMeter()
     if len(part[0]):
         for batch in zip(*(tensor.split(7) for tensor in part), strict=True):
-            meter.add(*batch)
-    Path(out).write_text(json.dumps({"report": meter.compute(), "chance": meter.chance()}))
+            retrieval.add(*batch)
+            accuracy.add(batch[0], predicted=batch[0] % 3, label=batch[0] % 2)
+    table = {name: column.tolist() for name, column in accuracy.gather().items()}
+    return {
+        "recall": retrieval.compute(),
+        "chance": retrieval.chance(),
+        "accuracy": accuracy.compute(),
+        "table": table,
+    }
+
+
+def main(rank: int, world: int, store: str, out: str) -> None:
+    """Joins the others at the file ``store`` and writes the report to ``out``."""
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
+    Path(out).write_text(json.dumps(report(tuple(tensor[shard(rank, world)] for tensor in samples()))))
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])

@@ -8,19 +8,22 @@ from one_peace.data.dataset import ManifestDataset
 from one_peace.data.errors import DataError
 from one_peace.data.lengths import DURATION
 from one_peace.data.manifest import Manifest
+from one_peace.metrics import AccuracyMeter
 from one_peace.modalities.audio.reader import AudioReader
-from one_peace.tasks.pair_task import PairTask, PairTaskConfig
+from one_peace.tasks.manifest_task import ManifestTask
+from one_peace.tasks.options import ManifestTaskConfig
 from tests.small_data import train_vocabulary, write_sounds
-from tests.tasks.test_training_runs import command, logged, run, train_flags
+from tests.tasks.cli import command, logged, run, train_flags
 
 BUDGET = 200
 
 
-class AudioTask(PairTask):
+class AudioTask(ManifestTask):
     """Of a task, only what makes batches."""
 
     def __init__(self):
-        super(PairTask, self).__init__(PairTaskConfig())
+        super(ManifestTask, self).__init__(ManifestTaskConfig())
+        self.meter = AccuracyMeter()
         self.datasets = {}
 
 
@@ -83,9 +86,7 @@ def test_a_run_with_a_budget_trains_on_every_sample_of_each_epoch(tmp_path):
         wave = np.random.default_rng(number).uniform(-0.5, 0.5, samples)
         soundfile.write(data / "audio" / f"{number:04d}.wav", wave, 16000)
     options = train_flags(tmp_path / "run", "audio_text_pretrain", batch_size=None, max_tokens=500)
-    words = command("train", data, "audio_text_pretrain", **options)
-    at = words.index("--batch-size")
-    output = run(words[:at] + words[at + 2 :])
+    output = run(command("train", data, "audio_text_pretrain", **options))
     steps, valid = logged(output, "train_inner"), logged(output, "valid")
     sizes = [float(step["bsz"]) for step in steps if "bsz" in step]
     assert len(valid) == 2 and "valid_txt_r1" in valid[-1] and all(float(step["loss"]) > 0 for step in steps)

@@ -1,12 +1,7 @@
 """Real ``fairseq-train`` and ``fairseq-validate`` processes: resume, ranks, bad data, a modality of the user's own."""
 
-import json
 import os
-import re
 import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,66 +10,7 @@ import torch
 
 from one_peace.data.train_tokenizer import main as train_tokenizer
 from tests.small_data import write_pictures, write_sounds
-
-ROOT = Path(__file__).resolve().parents[2]
-SMALL = "{layers: 1, embed_dim: 32, ffn_embed_dim: 32, attention_heads: 2, drop_path_rate: 0.2}"
-TINY_DECODER = "{layers: 1, embed_dim: 16, ffn_embed_dim: 16, attention_heads: 2}"
-
-
-def command(tool: str, data: Path, task: str, user_dir: Path = ROOT / "user_module", **options) -> list[str]:
-    flags = {
-        "user_dir": user_dir,
-        "task": task,
-        "bpe_dir": data.parent / "bpe",
-        "batch_size": 4,
-        "num_workers": 1,
-        "log_format": "json",
-        "log_interval": 1,
-        **options,
-    }
-    words = [word for key, value in flags.items() for word in _flag(key, value)]
-    return [sys.executable, "-m", f"fairseq_cli.{tool}", str(data), "--cpu", *words]
-
-
-def train_flags(save_dir: Path, task: str, **options) -> dict:
-    return {
-        "arch": "one_peace_pretrain_tiny",
-        "encoder": SMALL,
-        "decoder": TINY_DECODER,
-        "criterion": f"{task}_loss",
-        "optimizer": "adjust_adam",
-        "lr": 1e-3,
-        "lr_scheduler": "adjust_cosine",
-        "warmup_ratio": 0.2,
-        "max_epoch": 2,
-        "best_checkpoint_metric": "r_mean",
-        "maximize_best_checkpoint_metric": True,
-        "save_dir": save_dir,
-        **options,
-    }
-
-
-def _flag(key: str, value) -> list[str]:
-    flag = f"--{key.replace('_', '-')}"
-    return [] if value is False else [flag] if value is True else [flag, str(value)]
-
-
-def start(words: list[str], **kwargs) -> subprocess.Popen:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
-
-
-def run(words: list[str], ok: bool = True) -> str:
-    process = start(words)
-    output = process.communicate(timeout=240)[0]
-    assert (process.returncode == 0) == ok, output[-6000:]
-    return output
-
-
-def logged(output: str, kind: str) -> list[dict]:
-    """The json lines fairseq logs under ``kind`` (train_inner, train, valid)."""
-    lines = re.findall(rf"\| {kind} \| (\{{.*\}})", output)
-    return [json.loads(line) for line in lines]
+from tests.tasks.cli import ROOT, command, logged, run, start, train_flags, two_ranks
 
 
 @pytest.fixture(scope="module")
@@ -156,9 +92,6 @@ def test_two_ranks_report_the_recall_of_one_process(pictures, tmp_path) -> None:
     for split, rows in (("train", 12), ("valid", 5)):
         lines = (pictures / f"{split}.tsv").read_text().splitlines()
         (data / f"{split}.tsv").write_text("\n".join(lines[: rows + 1]) + "\n")
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
     options = train_flags(
         tmp_path / "run",
         "image_text_pretrain",
@@ -168,17 +101,9 @@ def test_two_ranks_report_the_recall_of_one_process(pictures, tmp_path) -> None:
         batch_size=2,
         batch_size_valid=1,
         max_epoch=1,
-        ddp_backend="legacy_ddp",
-        distributed_backend="gloo",
-        distributed_init_method=f"tcp://localhost:{port}",
-        distributed_no_spawn=True,
-        distributed_world_size=2,
     )
-    words = [command("train", data, "image_text_pretrain", **options, distributed_rank=rank) for rank in range(2)]
-    ranks = [start(rank) for rank in words]
-    outputs = [process.communicate(timeout=240)[0] for process in ranks]
-    assert not any(process.returncode for process in ranks), "\n".join(outputs)[-6000:]
-    double = logged("".join(outputs), "valid")[-1]
+    ranks = [command("train", data, "image_text_pretrain", **options, **rank) for rank in two_ranks()]
+    double = logged(run(*ranks), "valid")[-1]
     (data / "images").symlink_to(pictures / "images")
     single = validate(data, tmp_path / "run", pictures.parent / "bpe")
     assert {name: double[name] for name in RECALLS} == {name: single[name] for name in RECALLS}
