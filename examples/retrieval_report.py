@@ -180,6 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--top", type=int, default=5, help="results shown a query (default 5)")
     parser.add_argument("--batch-size", type=int, default=64, help="items embedded at once (default 64)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
+    parser.add_argument("--int8", action="store_true", help="int8 weights, on the CPU: what do they cost?")
     return parser
 
 
@@ -208,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING)  # before fairseq, which would turn every library's debug lines on
     from one_peace.models import from_pretrained  # loads fairseq: not needed for --help
 
-    model = from_pretrained(args.checkpoint, device=args.device)
+    model = from_pretrained(args.checkpoint, device=args.device, int8=args.int8)
     files = [modality for modality in args.columns if modality != "text"]
     cells = read_cells(args.manifest, args.columns, files)
 

@@ -162,7 +162,7 @@ EOF
 
 # validate SPLITS TASK FLAG...: one run of fairseq-validate.
 validate() {
-    local splits=$1 task=$2
+    local splits=$1 task=$2 logs=(--all-gather-list-size 16777216) # of all batches, which travel at once
     shift 2
     if [[ ${RANKS:-1} -gt 1 && ${CPU:-0} == 1 ]]; then # fairseq-validate collects what ranks found over GPUs only
         require RANK
@@ -170,9 +170,9 @@ validate() {
     elif [[ ${RANKS:-1} -gt 1 ]]; then
         require RANK INIT
         set -- "$@" --distributed-world-size "$RANKS" --distributed-rank "$RANK" --distributed-init-method "$INIT" \
-            --distributed-no-spawn --device-id "${LOCAL_RANK:-0}"
+            --distributed-no-spawn --device-id "${LOCAL_RANK:-0}" "${logs[@]}"
     elif [[ ${GPUS:-1} -gt 1 ]]; then
-        set -- "$@" --distributed-world-size "$GPUS"
+        set -- "$@" --distributed-world-size "$GPUS" "${logs[@]}"
     fi
     if [[ ${CPU:-0} == 1 ]]; then
         set -- "$@" --cpu
