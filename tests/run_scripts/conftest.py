@@ -41,5 +41,6 @@ def composed(call: list[str]) -> DictConfig:
     """The config that fairseq-hydra-train would make of its arguments."""
     _, _, folder, _, name, *overrides = call
     hydra_init(name)
-    with initialize_config_dir(config_dir=folder, version_base=None):
+    # the version that fairseq-hydra-train runs by, which this process and its forks keep
+    with initialize_config_dir(config_dir=folder, version_base="1.1"):
         return compose(name, overrides=overrides)
