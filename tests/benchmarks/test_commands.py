@@ -45,10 +45,14 @@ def test_scaling() -> None:
 
 
 def test_processes() -> None:
-    for axis in run("scaling", "--axes", "ranks", "contrast_ranks", "--quick").values():
-        assert axis.keys() == {"1", "2"}
-        for one in axis.values():
-            assert one["seconds_without_exchange"] < one["seconds"] and one["exchange_share"] > 0
+    """Pairs a second are those of all processes; in the contrast each multiplies as much however many there are."""
+    samples = {"ranks": {"1": 2, "2": 4}, "contrast_ranks": {"1": 64, "2": 2 * 45}}
+    results = run("scaling", "--axes", *samples, "--quick")
+    assert {axis: points.keys() for axis, points in results.items()} == {a: p.keys() for a, p in samples.items()}
+    for axis, points in results.items():
+        for point, one in points.items():
+            assert one["samples_per_s"] * one["seconds"] == pytest.approx(samples[axis][point], rel=2e-2)
+            assert one["threads_each"] == 1 and one["exchange_share"] > 0
 
 
 def test_the_memory_of_a_point() -> None:
