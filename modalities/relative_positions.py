@@ -1,6 +1,6 @@
 """Buckets of the relative position bias (token buckets for sequences, image buckets for grids).
 
-Legend: L sequence length with CLS first, G side of a patch grid.
+Legend: L sequence length with CLS first, G longer side of a patch grid.
 Every table has three extra buckets for CLS: its row (CLS as query), its column (CLS as key), and CLS to itself.
 """
 
@@ -68,12 +68,14 @@ def num_grid_buckets(grid: int) -> int:
 
 @functools.cache
 @torch.inference_mode(False)
-def grid_buckets(grid: int, device: torch.device | None = None) -> Tensor:
-    """LongTensor[1 + G*G, 1 + G*G] of table rows for a square patch grid (2-D relative positions, as in BEiT)."""
-    ys, xs = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
+def grid_buckets(height: int, width: int, device: torch.device | None = None) -> Tensor:
+    """LongTensor[1 + height*width, 1 + height*width] of table rows for a patch grid (2-D relative positions, as in
+    BEiT). The table is that of the square around the grid, so that squares and rectangles can share it."""
+    grid = max(height, width)
+    ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     ys, xs = ys.flatten(), xs.flatten()
     dy = ys[:, None] - ys[None, :] + grid - 1
     dx = xs[:, None] - xs[None, :] + grid - 1
-    index_LL = torch.zeros(grid * grid + 1, grid * grid + 1, dtype=torch.long)
+    index_LL = torch.zeros(height * width + 1, height * width + 1, dtype=torch.long)
     index_LL[1:, 1:] = dy * (2 * grid - 1) + dx
     return _cls_buckets_(index_LL, (2 * grid - 1) ** 2).to(device)

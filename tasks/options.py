@@ -18,10 +18,13 @@ class ReaderOptions(FairseqDataclass):
     bpe_dir: Optional[str] = field(default=None, metadata={"help": "text: folder with the vocabulary"})
     max_src_length: Optional[int] = field(default=None, metadata={"help": "text: tokens kept"})
     patch_image_size: Optional[int] = field(default=None, metadata={"help": "image: side in pixels"})
+    patch_image_width: Optional[int] = field(
+        default=None, metadata={"help": "image: width in pixels where it is another than patch_image_size, the height"}
+    )
     min_scale: Optional[float] = field(default=None, metadata={"help": "image: smallest share a random crop keeps"})
     no_crop: Optional[bool] = field(default=None, metadata={"help": "image: train on whole pictures"})
     crop_pct: Optional[float] = field(
-        default=None, metadata={"help": "image: evaluate on the central square of this share of the shorter side"}
+        default=None, metadata={"help": "image: evaluate on this share of the largest central part of the wanted shape"}
     )
     flip_prob: Optional[float] = field(default=None, metadata={"help": "image: turned left to right in training"})
     rand_augment: Optional[int] = field(

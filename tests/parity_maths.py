@@ -15,7 +15,7 @@ def cases(folder: Path) -> Iterator[tuple[str, float, float]]:
     if tables.is_file():
         for key, reference in torch.load(tables, weights_only=True).items():
             if key.startswith("image_bucket"):
-                ours = grid_buckets(int(key.removeprefix("image_bucket")))
+                ours = grid_buckets(*2 * (int(key.removeprefix("image_bucket")),))
             else:
                 bucket, positions = key.removeprefix("token_bucket").removesuffix(".by_distance").split("_max")
                 ours = token_buckets_by_distance(int(bucket), int(positions))

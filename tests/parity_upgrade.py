@@ -42,7 +42,7 @@ def stage_cases(folder: Path) -> Iterator[Case]:
 
 
 def interpolation_cases(recorded: dict[str, Tensor]) -> Iterator[Case]:
-    resize = {"rel": resize_distances, "abs": resize_positions}
+    resize = {"rel": resize_distances, "abs": lambda table, grid: resize_positions(table, grid, grid)}
     for key in (key.removesuffix(".in") for key in recorded if key.endswith(".in")):
         kind, _, _, grid = key.split("_")
         ours = resize[kind](recorded[f"{key}.in"], int(grid))

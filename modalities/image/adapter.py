@@ -1,6 +1,6 @@
 """Images: a convolutional patch stem, learned positions, 2-D relative positions.
 
-Legend: S image side in pixels, G = S / 16 patches a side.
+Legend: pictures of S x W pixels are S / 16 rows of W / 16 patches; G is the longer side of that grid.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +26,11 @@ class ImageAdapterConfig(AdapterConfig):
     bucket_size: int | None = field(
         default=None, metadata={"help": "side of the grid of absolute positions; the relative one's when not given"}
     )
-    rel_bucket_size: int = field(default=16, metadata={"help": "side of the patch grid; set from the image size"})
+    rel_bucket_size: int = field(
+        default=16, metadata={"help": "longer side of the patch grid; set from the image size"}
+    )
+    grid_height: int | None = field(default=None, metadata={"help": "patches from top to bottom; that side by default"})
+    grid_width: int | None = field(default=None, metadata={"help": "patches from left to right; that side by default"})
     vision_encoder_type: str = field(default="hmlp", metadata={"help": "stem: hmlp, mlp or none"})
 
     def __post_init__(self):
@@ -34,6 +38,13 @@ class ImageAdapterConfig(AdapterConfig):
             raise ValueError(f"vision_encoder_type={self.vision_encoder_type!r}: one of hmlp, mlp, none")
         if self.bucket_size is None:
             self.bucket_size = self.rel_bucket_size
+        self.grid_height = self.grid_height or self.rel_bucket_size
+        self.grid_width = self.grid_width or self.rel_bucket_size
+        if max(self.grid_height, self.grid_width) != self.rel_bucket_size:
+            raise ValueError(
+                f"a grid of {self.grid_height} x {self.grid_width} patches: rel_bucket_size={self.rel_bucket_size} "
+                "must be its longer side"
+            )
 
 
 class LayerNorm2d(nn.Module):
@@ -83,7 +94,10 @@ def _windows(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 @register_modality("image", config=ImageAdapterConfig, reader=ImageReader)
 class ImageAdapter(Adapter):
-    """Normalised pixels Tensor[B, 3, S, S] -> Sequence of G*G patches in row order."""
+    """Normalised pixels Tensor[B, 3, S, W] -> Sequence of patches in row order.
+
+    Tables are square: a rectangle reads the relative distances that it has, and absolute positions stretched over it.
+    """
 
     def __init__(self, name: str, config: ImageAdapterConfig, embed_dim: int, attention_heads: int, **kwargs):
         super().__init__(name, config, embed_dim, attention_heads, **kwargs)
@@ -94,15 +108,13 @@ class ImageAdapter(Adapter):
                 raise ValueError("vision_encoder_type=none: the encoder needs a stem (hmlp or mlp)")
             hmlp = config.vision_encoder_type == "hmlp"
             self.embed_images = HmlpStem(embed_dim) if hmlp else nn.Conv2d(3, embed_dim, PATCH, PATCH, bias=False)
+        self.grid = (config.grid_height, config.grid_width)
         self.pos_embed = nn.Parameter(torch.zeros(config.bucket_size**2 + 1, embed_dim))
 
     def embed(self, values: Tensor) -> Tensor:
-        grid = self.config.rel_bucket_size
-        if values.shape[-2:] != (grid * PATCH, grid * PATCH):
-            raise ValueError(
-                f"{self.name}: pictures of {tuple(values.shape[-2:])} pixels, the model is built for "
-                f"{grid * PATCH} x {grid * PATCH}"
-            )
+        size, expected = tuple(values.shape[-2:]), tuple(side * PATCH for side in self.grid)
+        if size != expected:
+            raise ValueError(f"{self.name}: pictures of {size} pixels, the model is built for {expected}")
         stem = self.embed_images
         if isinstance(stem, HmlpStem):
             if self.reference:
@@ -112,18 +124,18 @@ class ImageAdapter(Adapter):
         return self.embed_images(values).flatten(2).transpose(1, 2)
 
     def absolute_positions(self, length: int) -> Tensor:
-        return resize_positions(self.pos_embed, self.config.rel_bucket_size)
+        return resize_positions(self.pos_embed, *self.grid)
 
     def num_relative_buckets(self) -> int:
         return num_grid_buckets(self.config.rel_bucket_size)
 
     def relative_index(self, length: int) -> Tensor:
-        return grid_buckets(self.config.rel_bucket_size, self.pos_embed.device)
+        return grid_buckets(*self.grid, self.pos_embed.device)
 
     def fit(self, name: str, value: Tensor) -> Tensor:
         """Position tables of another picture size are interpolated."""
         if name == "pos_embed":
-            return resize_positions(value, self.config.bucket_size)
+            return resize_positions(value, self.config.bucket_size, self.config.bucket_size)
         if name.startswith("rel_pos_table_list."):
             distances, cls = value[:-NUM_CLS_BUCKETS], value[-NUM_CLS_BUCKETS:]
             return torch.cat([resize_distances(distances, self.config.rel_bucket_size), cls])

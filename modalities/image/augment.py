@@ -58,7 +58,7 @@ class Augment:
         return image
 
     def tensor(self, value: FloatTensor, generator: Generator) -> FloatTensor:
-        """The normalised picture float32[3, S, S], a rectangle of it erased: the mean colour, 0."""
+        """The normalised picture float32[3, S, W], a rectangle of it erased: the mean colour, 0."""
         if self._erase is None:
             return value
         with lend(generator):

@@ -1,4 +1,7 @@
-"""Pictures: any file that Pillow opens -> a normalised RGB square, and the masks over its patches."""
+"""Pictures: any file that Pillow opens -> normalised RGB of one size, and the masks over its patches.
+
+Legend: S height, W width in pixels, the same unless ``patch_image_width`` is given.
+"""
 
 import math
 from dataclasses import dataclass
@@ -75,38 +78,51 @@ class ImageReaderConfig(AugmentConfig):
     """Options of `ImageReader`."""
 
     patch_image_size: int = option(256, low=PATCH_SIZE, high=4096, help="side S of the square, a multiple of 16 pixels")
+    patch_image_width: Optional[int] = option(
+        None, low=PATCH_SIZE, high=4096, help="width W of pictures that are no squares; S is their height then"
+    )
     min_scale: float = option(0.9, low=0.01, high=1, help="least share of the picture that a training crop covers")
     no_crop: bool = option(False, help="train on whole pictures, resized without keeping the aspect")
     crop_pct: Optional[float] = option(
-        None, low=0.1, high=1, help="evaluate on the central square of this share of the shorter side; whole by default"
+        None,
+        low=0.1,
+        high=1,
+        help="evaluate on this share of the largest central part of S x W's shape; whole by default",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.patch_image_size % PATCH_SIZE:
-            raise ValueError(f"patch_image_size={self.patch_image_size}: must be a multiple of {PATCH_SIZE}")
+        for name in ("patch_image_size", "patch_image_width"):
+            if (getattr(self, name) or 0) % PATCH_SIZE:
+                raise ValueError(f"{name}={getattr(self, name)}: must be a multiple of {PATCH_SIZE}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, as Pillow has them."""
+        return self.patch_image_width or self.patch_image_size, self.patch_image_size
 
 
 class ImageReader(Reader):
-    """A path -> float32[3, S, S]."""
+    """A path -> float32[3, S, W]."""
 
     Config = ImageReaderConfig
     strategies = ("random", "cover_previous")
 
     def __init__(self, config: ImageReaderConfig):
         super().__init__(config)
-        self._size = (config.patch_image_size,) * 2
-        self._crop = RandomResizedCrop(self._size, scale=(config.min_scale, 1))
+        width, height = config.size
+        shapes = tuple(width / height * ratio for ratio in (3 / 4, 4 / 3))
+        self._crop = RandomResizedCrop((height, width), scale=(config.min_scale, 1), ratio=shapes)
         # pixels that a training crop is resized from: with twice as many as are wanted the result hardly differs
-        self._enough = math.ceil(2 * config.patch_image_size / (1 if config.no_crop else math.sqrt(config.min_scale)))
+        self._enough = math.ceil(2 * max(config.size) / (1 if config.no_crop else math.sqrt(config.min_scale)))
         self._augment = Augment(config)
 
     def load(self, cell: str, root: Path, generator: Generator | None = None) -> FloatTensor:
-        """float32[3, S, S], resized without keeping the aspect.
+        """float32[3, S, W], resized without keeping the aspect.
 
-        In evaluation the whole picture or ``crop_pct``'s square of it; in training, augmented, a random crop or, with
-        ``no_crop``, all of it. A training JPEG much larger than S is decoded at a half, a quarter or an eighth of its
-        size.
+        In evaluation the whole picture or ``crop_pct``'s part of it; in training, augmented, a random crop or, with
+        ``no_crop``, all of it. A training JPEG much larger than that is decoded at a half, a quarter or an eighth of
+        its size.
         """
         path = media_path(cell, root)
         if generator is None:
@@ -117,7 +133,7 @@ class ImageReader(Reader):
         return self._augment.tensor(to_tensor(self._augment.picture(image, generator)), generator)
 
     def _random_crop(self, image: Image.Image, width: int, height: int, generator: Generator) -> Image.Image:
-        """S x S pixels of a picture that has this size in its file."""
+        """S x W pixels of a picture that has this size in its file."""
         box = self._draw_box(width, height, generator)
         shrunk = round(width / image.width)
         if shrunk == 1:
@@ -125,15 +141,16 @@ class ImageReader(Reader):
         return self._resize(image, tuple(edge / shrunk for edge in box))
 
     def _resize(self, image: Image.Image, box: tuple[float, ...] | None = None) -> Image.Image:
-        return image.resize(self._size, Image.Resampling.BICUBIC, box=box)
+        return image.resize(self.config.size, Image.Resampling.BICUBIC, box=box)
 
     def _central_box(self, width: int, height: int) -> tuple[float, ...] | None:
         """What is evaluated of a picture of that size; None: all of it."""
         if self.config.crop_pct is None:
             return None
-        side = self.config.crop_pct * min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
-        return left, top, left + side, top + side
+        scale = self.config.crop_pct * min(width / self.config.size[0], height / self.config.size[1])
+        columns, rows = (scale * side for side in self.config.size)
+        left, top = (width - columns) / 2, (height - rows) / 2
+        return left, top, left + columns, top + rows
 
     def _draw_box(self, width: int, height: int, generator: Generator) -> tuple[int, int, int, int]:
         """A random crop of a picture of that size: left, upper, right, lower."""
@@ -179,7 +196,7 @@ class ImageReader(Reader):
 
     def estimate_units(self, cell: str, root: Path, duration: float | None = None) -> int:
         """Exact: every picture has the same number."""
-        return (self.config.patch_image_size // PATCH_SIZE) ** 2
+        return math.prod(side // PATCH_SIZE for side in self.config.size)
 
     def mask(
         self,
@@ -197,5 +214,6 @@ class ImageReader(Reader):
         return cover_previous_mask(require_previous(strategy, previous), ratio, generator)
 
     def adapter_settings(self) -> dict[str, object]:
-        """The side of the grid of patches."""
-        return {"rel_bucket_size": self.config.patch_image_size // PATCH_SIZE}
+        """The sides of the grid of patches."""
+        width, height = (side // PATCH_SIZE for side in self.config.size)
+        return {"rel_bucket_size": max(width, height), "grid_height": height, "grid_width": width}

@@ -13,13 +13,13 @@ _STEEPEST = 1.5  # the release's bounds of the ratio where a table grows
 _FLATTEST = 1.01
 
 
-def resize_positions(table_LD: Tensor, grid: int) -> Tensor:
-    """Absolute positions Tensor[1 + G*G, D], CLS first -> Tensor[1 + grid*grid, D], bicubic; differentiable."""
+def resize_positions(table_LD: Tensor, height: int, width: int) -> Tensor:
+    """Absolute positions Tensor[1 + G*G, D], CLS first -> Tensor[1 + height*width, D], bicubic; differentiable."""
     side = round((len(table_LD) - 1) ** 0.5)
-    if side == grid:
+    if side == height == width:
         return table_LD
     patches_DGG = table_LD[1:].T.reshape(1, -1, side, side)
-    resized = F.interpolate(patches_DGG.float(), size=(grid, grid), mode="bicubic", align_corners=False)
+    resized = F.interpolate(patches_DGG.float(), size=(height, width), mode="bicubic", align_corners=False)
     return torch.cat([table_LD[:1], resized.flatten(2)[0].T.to(table_LD)])
 
 

@@ -134,7 +134,7 @@ def test_crops_cover_at_least_the_least_share(tmp_path):
 
 def test_masks_count_patches(reader, tmp_path):
     value = torch.zeros(3, SIZE, SIZE)
-    assert reader.num_units(value) == 4 and reader.adapter_settings() == {"rel_bucket_size": 2}
+    assert reader.num_units(value) == 4 and reader.adapter_settings()["rel_bucket_size"] == 2
     draws = torch.Generator().manual_seed(0)
     first = reader.mask(value, "random", 0.75, draws)
     second = reader.mask(value, "cover_previous", 0.5, draws, previous=first)
@@ -146,8 +146,34 @@ def test_masks_count_patches(reader, tmp_path):
     assert not batch["padding_mask"].any()
 
 
+def test_rectangles(tmp_path):
+    """Whole, cropped and of training: none of them is stretched where the picture has the wanted shape."""
+    stripes = np.zeros((64, 128, 3), np.uint8)
+    stripes[:, 32:96] = 255  # the middle half of the width
+    Image.fromarray(stripes).save(tmp_path / "x.png")
+    sides = {"patch_image_size": 32, "patch_image_width": 64}
+    reader = ImageReader.from_options(sides)
+    value = reader.load("x.png", tmp_path)
+    assert value.shape == (3, 32, 64)
+    assert reader.num_units(value) == reader.estimate_units("x.png", tmp_path) == 8
+    assert reader.adapter_settings() == {"rel_bucket_size": 4, "grid_height": 2, "grid_width": 4}
+    half = ImageReader.from_options(sides | {"crop_pct": 0.5}).load("x.png", tmp_path)
+    assert colours(half).min() > 250  # white: 64 x 32 pixels of the middle
+    crops = [reader.load("x.png", tmp_path, torch.Generator().manual_seed(seed)) for seed in range(20)]
+    assert all(crop.shape == (3, 32, 64) for crop in crops)
+    dark = [(colours(crop)[0].mean(0) < 128).float().mean() for crop in crops]
+    assert 0.35 < sum(dark) / 20 < 0.6  # crops of another shape would cut the sides off, or not enlarge
+
+
 @pytest.mark.parametrize(
-    "option", [{"patch_image_size": 30}, {"patch_image_size": 0}, {"min_scale": 0.0}, {"min_scale": 2}]
+    "option",
+    [
+        {"patch_image_size": 30},
+        {"patch_image_size": 0},
+        {"patch_image_width": 40},
+        {"min_scale": 0.0},
+        {"min_scale": 2},
+    ],
 )
 def test_wrong_options(option):
     with pytest.raises(ValueError, match=next(iter(option))):

@@ -22,7 +22,7 @@ def test_a_constant_stays_a_constant(old: int, new: int) -> None:
     resized = resize_distances(table, new)
     assert resized.shape == ((2 * new - 1) ** 2, 2)
     torch.testing.assert_close(resized, table[:1].expand_as(resized))
-    torch.testing.assert_close(resize_positions(torch.ones(1 + old**2, 3), new), torch.ones(1 + new**2, 3))
+    torch.testing.assert_close(resize_positions(torch.ones(1 + old**2, 3), new, old), torch.ones(1 + new * old, 3))
 
 
 @given(old=st.integers(2, 16), new=st.integers(2, 16), seed=st.integers(0, 99))
@@ -55,12 +55,12 @@ def test_there_and_back(larger: int) -> None:
 
 def test_the_same_grid_is_the_same_tensor() -> None:
     table, positions = torch.randn(49, 2), torch.randn(17, 2)
-    assert resize_distances(table, 4) is table and resize_positions(positions, 4) is positions
+    assert resize_distances(table, 4) is table and resize_positions(positions, 4, 4) is positions
 
 
 def test_positions_keep_cls_and_pass_gradients_on() -> None:
     positions = torch.randn(17, 2, requires_grad=True)
-    resized = resize_positions(positions, 6)
+    resized = resize_positions(positions, 6, 3)
     assert torch.equal(resized[0], positions[0])
     resized.sum().backward()
     assert positions.grad.abs().min() > 0

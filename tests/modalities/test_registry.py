@@ -67,12 +67,20 @@ def test_token_buckets(bucket: int, length: int) -> None:
 
 @given(st.integers(1, 12))
 def test_grid_buckets(grid: int) -> None:
-    index = grid_buckets(grid)
+    index = grid_buckets(grid, grid)
     body = index[1:, 1:]
     total = num_grid_buckets(grid)
     assert sorted(set(body.flatten().tolist())) == list(range((2 * grid - 1) ** 2))
     assert (index[0, 1:] == total - 3).all() and (index[1:, 0] == total - 2).all() and index[0, 0] == total - 1
     assert (body.diagonal() == body[0, 0]).all()
+
+
+@given(st.integers(1, 9), st.integers(1, 9))
+def test_a_rectangle_is_cut_out_of_its_square(height: int, width: int) -> None:
+    side = max(height, width)
+    patches = torch.arange(1, 1 + side**2).view(side, side)[:height, :width].flatten()
+    kept = torch.cat([torch.zeros(1, dtype=torch.long), patches])
+    assert torch.equal(grid_buckets(height, width), grid_buckets(side, side)[kept][:, kept])
 
 
 def test_too_long_a_sequence_is_refused() -> None:

@@ -107,6 +107,21 @@ def test_pictures_of_another_size(grid: int, fixed_bucket: bool, caplog) -> None
         assert target(batch)["logits"].isfinite().all()
 
 
+@pytest.mark.parametrize("sides", [{"grid_height": 2}, {"grid_width": 1}], ids=str)
+def test_rectangles_take_the_tables_of_squares(sides: dict[str, int]) -> None:
+    source, encoder = build(modalities=["text", "image"]), {"image_adapter": sides}
+    targets = [build_classifier(grid=3, encoder=encoder, reference=reference) for reference in (False, True)]
+    for target in targets:
+        target.load_state_dict(source.state_dict(), strict=True)
+    size = [16 * sides.get(name, 3) for name in ("grid_height", "grid_width")]
+    batch = {"text": {"values": torch.tensor([[5, 6, 2]])}, "image": {"values": torch.randn(1, 3, *size).double()}}
+    with torch.no_grad():
+        torch.testing.assert_close(targets[0](batch)["logits"], targets[1](batch)["logits"])
+        batch["image"]["values"] = batch["image"]["values"].mT
+        with pytest.raises(ValueError, match="built for"):
+            target(batch)
+
+
 def test_pretraining_heads_are_dropped_and_a_fresh_head_is_kept(caplog) -> None:
     source, target = build(modalities=["text", "image"]), build_classifier()
     head = {key: value.clone() for key, value in target.classify_head.state_dict().items()}

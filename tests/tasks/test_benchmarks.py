@@ -26,7 +26,7 @@ TASKS = {
     "aqa": (CLASSIFY | {"criterion": "hinge_loss"}, SPEECH, "accuracy"),
     "refcoco": (
         CLASSIFY | {"criterion": "refcoco_criterion", "use_image_features": True},
-        SIGHT,
+        SIGHT | {"patch_image_width": 48},
         "acc_iou50",
     ),
     "audio_text_retrieval": (
