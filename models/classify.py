@@ -15,7 +15,7 @@ from one_peace.modalities import Sequence
 
 from .base import BaseModel, ModelConfig, register_sizes, resolve_group
 from .config import EncoderConfig
-from .encoder import Inputs, init_parameters, init_token
+from .encoder import Inputs, init_parameters, init_weight
 from .fusion import Pass
 from .layers.attention import at_least_float32
 from .layers.linears import LAYER_NORM_EPS
@@ -66,16 +66,16 @@ class ClassifyHead(nn.Module):
     """Pools the features of each pass, and classifies what all passes together gave.
 
     Args:
-        dim: D.
-        heads: of the pooling.
+        encoder: whose width, heads (of the pooling too) and initialisation it has.
         num_classes: logits.
         pooled_passes: pooled vectors that are concatenated.
         cfg: head's options.
     """
 
-    def __init__(self, dim: int, heads: int, num_classes: int, pooled_passes: int, cfg: DictConfig):
+    def __init__(self, encoder: EncoderConfig, num_classes: int, pooled_passes: int, cfg: DictConfig):
         super().__init__()
-        self.attn_pooling_func = AttentionPooling(dim, heads) if cfg.attn_pooling else None
+        dim = encoder.embed_dim
+        self.attn_pooling_func = AttentionPooling(dim, encoder.attention_heads) if cfg.attn_pooling else None
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)  # released checkpoints hold it also where CLS is taken
         self.pooler = None
         if cfg.use_pooler:
@@ -88,9 +88,9 @@ class ClassifyHead(nn.Module):
             nn.GELU(),
             nn.Linear(hidden, num_classes),
         )
-        init_parameters(self)
+        init_parameters(self, encoder.init_std)
         if self.attn_pooling_func is not None:
-            init_token(self.attn_pooling_func.q)
+            init_weight(self.attn_pooling_func.q, encoder.init_std)
 
     def pool(self, features: Tensor, padding_BL: Tensor | None) -> Tensor:
         """One pass's vector x_BD from its features: x_BLD, or with CLS pooling CLS's x_BD."""
@@ -113,9 +113,7 @@ class ClassifyModel(BaseModel):
             raise ValueError(f"use_image_features: this task reads {self.modalities[0]} alone")
         self.pooled = self.modalities[1 if cfg.use_image_features else 0]
         self.concat = num_passes if pass_features == "concat" else 0
-        self.classify_head = ClassifyHead(
-            encoder.embed_dim, encoder.attention_heads, num_classes, max(self.concat, 1), cfg
-        )
+        self.classify_head = ClassifyHead(encoder, num_classes, max(self.concat, 1), cfg)
 
     @classmethod
     def build_model(cls, cfg: DictConfig, task) -> "ClassifyModel":

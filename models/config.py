@@ -53,6 +53,7 @@ class EncoderConfig:
     scale_heads: bool = False
     use_layer_scale: bool = True
     layer_scale_init_value: float = 1e-6
+    init_std: float = 0.02  # of weights, embeddings and tokens; they are cut at one of it
     checkpoint_activations: bool = False
     adapters: dict[str, AdapterConfig] = field(default_factory=dict)
 

@@ -44,7 +44,7 @@ class Wrapper(nn.Module):
             )
             self.add_module(f"{name}_adapter", adapter)
         self.fusion_model = FusionModel(config, self.modalities, release_padding=release_padding, reference=reference)
-        init_parameters(self)
+        init_parameters(self, config.init_std)
 
     def adapter(self, name: str) -> Adapter:
         """The adapter of a modality; ValueError when this model has no such branch."""
@@ -100,20 +100,21 @@ class Decoder(Wrapper):
 
 
 @torch.no_grad()
-def init_parameters(module: nn.Module) -> None:
-    """Truncated normal (std 0.02, cut at 0.02) for Linear weights, embeddings and tokens; biases and tables 0."""
+def init_parameters(module: nn.Module, std: float) -> None:
+    """`init_weight` for Linear weights, embeddings and tokens; biases and relative position tables 0."""
     for name, child in module.named_modules():
         if isinstance(child, nn.Linear) or (isinstance(child, nn.Embedding) and "rel_pos_table_list" not in name):
-            init_token(child.weight)
+            init_weight(child.weight, std)
             if isinstance(child, nn.Linear) and child.bias is not None:
                 child.bias.zero_()
         elif isinstance(child, nn.Embedding):
             child.weight.zero_()
         elif isinstance(child, Adapter):
             for parameter in child.parameters(recurse=False):
-                init_token(parameter)
+                init_weight(parameter, std)
+            child.init_positions()
 
 
-def init_token(parameter: Tensor) -> Tensor:
-    """The initialisation of tokens, embeddings and Linear weights, in place."""
-    return nn.init.trunc_normal_(parameter, std=0.02, a=-0.02, b=0.02)
+def init_weight(parameter: Tensor, std: float) -> Tensor:
+    """Truncated normal, cut at one standard deviation; in place."""
+    return nn.init.trunc_normal_(parameter, std=std, a=-std, b=std)

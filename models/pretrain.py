@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .base import register_sizes, resolve_group
 from .config import EncoderConfig
-from .encoder import Decoder, Inputs, init_token
+from .encoder import Decoder, Inputs, init_weight
 from .fusion import Features, Pass
 from .retrieval import AligningModel, AligningModelConfig, linear
 
@@ -38,10 +38,11 @@ class PretrainModel(AligningModel):
     def __init__(self, cfg: DictConfig, encoder: EncoderConfig, decoder: EncoderConfig):
         super().__init__(cfg, encoder)
         self.decoder_wrapper = Decoder(decoder, release_padding=cfg.release_padding, reference=cfg.reference)
+        wide, narrow, std = encoder.embed_dim, decoder.embed_dim, decoder.init_std
         for name in self.modalities:
-            self.register_parameter(f"{name}_mask_token", nn.Parameter(init_token(torch.empty(1, decoder.embed_dim))))
-            self.add_module(f"decoder_{name}_embed", linear(encoder.embed_dim, decoder.embed_dim))
-            self.add_module(f"{name}_mask_head", linear(decoder.embed_dim, encoder.embed_dim))
+            self.register_parameter(f"{name}_mask_token", nn.Parameter(init_weight(torch.empty(1, narrow), std)))
+            self.add_module(f"decoder_{name}_embed", linear(wide, narrow, std))
+            self.add_module(f"{name}_mask_head", linear(narrow, wide, std))
         if cfg.stage2_pretrain:
             self._freeze_all_but(self.modalities[1:])
 

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .base import BaseModel, BaseModelConfig, register_sizes
 from .config import EncoderConfig
-from .encoder import Inputs, init_token
+from .encoder import Inputs, init_weight
 from .fusion import Pass
 
 MAX_LOGIT_SCALE = 100.0
@@ -35,7 +35,7 @@ class AligningModel(BaseModel):
     def __init__(self, cfg: DictConfig, encoder: EncoderConfig):
         super().__init__(cfg, encoder)
         for name in self.modalities:
-            self.add_module(f"{name}_proj", linear(encoder.embed_dim, encoder.embed_dim))
+            self.add_module(f"{name}_proj", linear(encoder.embed_dim, encoder.embed_dim, encoder.init_std))
         self.logit_scale = nn.Parameter(torch.tensor(math.log(cfg.logit_scale_init)))
         if cfg.reset_logit_scale:
             # Saved with the model: tells a resumed run from one that starts from another run's checkpoint.
@@ -87,10 +87,10 @@ class RetrievalModel(AligningModel):
         return torch.cat([checkpoint(self.embed, name, use_reentrant=False, **part) for part in parts])
 
 
-def linear(dim_in: int, dim_out: int) -> nn.Linear:
+def linear(dim_in: int, dim_out: int, std: float) -> nn.Linear:
     """A Linear with the model's initialisation."""
     layer = nn.Linear(dim_in, dim_out)
-    init_token(layer.weight)
+    init_weight(layer.weight, std)
     nn.init.zeros_(layer.bias)
     return layer
 

@@ -14,7 +14,7 @@ from ..adapter import LAYER_NORM_EPS, Adapter, AdapterConfig
 from ..registry import register_modality
 from ..relative_positions import NUM_CLS_BUCKETS, grid_buckets, num_grid_buckets
 from .reader import ImageReader
-from .resize import resize_distances, resize_positions
+from .resize import resize_distances, resize_positions, sine_positions
 
 PATCH = 16
 
@@ -31,6 +31,12 @@ class ImageAdapterConfig(AdapterConfig):
     )
     grid_height: int | None = field(default=None, metadata={"help": "patches from top to bottom; that side by default"})
     grid_width: int | None = field(default=None, metadata={"help": "patches from left to right; that side by default"})
+    sine_positions: bool = field(
+        default=False,
+        metadata={
+            "help": "absolute positions start as sines, not as noise: in thousands of updates noise is not learned"
+        },
+    )
     vision_encoder_type: str = field(default="hmlp", metadata={"help": "stem: hmlp, mlp or none"})
 
     def __post_init__(self):
@@ -112,9 +118,12 @@ class ImageAdapter(Adapter):
         self.pos_embed = nn.Parameter(torch.zeros(config.bucket_size**2 + 1, embed_dim))
 
     def embed(self, values: Tensor) -> Tensor:
-        size, expected = tuple(values.shape[-2:]), tuple(side * PATCH for side in self.grid)
+        size, expected = values.shape[-2:], (PATCH * self.grid[0], PATCH * self.grid[1])
         if size != expected:
-            raise ValueError(f"{self.name}: pictures of {size} pixels, the model is built for {expected}")
+            raise ValueError(
+                f"{self.name}: pictures of {size[0]} x {size[1]} pixels (height x width), the model is built for "
+                f"{expected[0]} x {expected[1]}"
+            )
         stem = self.embed_images
         if isinstance(stem, HmlpStem):
             if self.reference:
@@ -122,6 +131,10 @@ class ImageAdapter(Adapter):
             # its products are few and its results many: computed again for backward
             return checkpoint(stem, values, use_reentrant=False) if torch.is_grad_enabled() else stem(values)
         return self.embed_images(values).flatten(2).transpose(1, 2)
+
+    def init_positions(self) -> None:
+        if self.config.sine_positions:
+            self.pos_embed[1:] = sine_positions(self.config.bucket_size, self.pos_embed.shape[1])
 
     def absolute_positions(self, length: int) -> Tensor:
         return resize_positions(self.pos_embed, *self.grid)

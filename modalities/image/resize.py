@@ -1,4 +1,4 @@
-"""Position tables of one patch grid made to fit another.
+"""Position tables of a patch grid: initial ones, and those of another grid made to fit.
 
 Legend: G patches a side of the old grid, D width, H heads; a relative table has 2G - 1 distances a side.
 """
@@ -11,6 +11,22 @@ from torch import Tensor
 
 _STEEPEST = 1.5  # the release's bounds of the ratio where a table grows
 _FLATTEST = 1.01
+
+
+def sine_positions(grid: int, dim: int) -> Tensor:
+    """Tensor[grid*grid, dim]: sines and cosines of x and of y, at ``dim / 4`` frequencies up to half a period a patch.
+
+    Raises:
+        ValueError: ``dim`` is no multiple of 4.
+    """
+    if dim % 4:
+        raise ValueError(f"sine_positions: a width of {dim} is no multiple of 4")
+    frequency_F = torch.arange(1, dim // 4 + 1) * torch.pi / (dim // 4)
+    y_NF, x_NF = (
+        place.flatten()[:, None] * frequency_F
+        for place in torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
+    )
+    return torch.cat([x_NF.sin(), x_NF.cos(), y_NF.sin(), y_NF.cos()], dim=1)
 
 
 def resize_positions(table_LD: Tensor, height: int, width: int) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from one_peace.modalities.image.resize import resize_distances, resize_positions
+from one_peace.modalities.image.resize import resize_distances, resize_positions, sine_positions
 
 GRIDS = st.integers(1, 20)
 
@@ -71,3 +71,14 @@ def test_half_precision_tables_are_resized_in_full() -> None:
     resized = resize_distances(table, 12)
     assert resized.dtype == torch.float16
     torch.testing.assert_close(resized.double(), resize_distances(table.double(), 12), atol=1e-3, rtol=0)
+
+
+@given(grid=st.integers(2, 20), quarter=st.integers(20, 48))
+def test_sines_tell_every_place_apart_and_depend_on_one_side_each(grid: int, quarter: int) -> None:
+    table = sine_positions(grid, 4 * quarter)
+    assert torch.cdist(table, table).add(torch.eye(grid**2) * 9).min() > 1e-3
+    x, y = table.view(grid, grid, 2, 2 * quarter).unbind(2)
+    torch.testing.assert_close(x, x[:1].expand_as(x))
+    torch.testing.assert_close(y, y[:, :1].expand_as(y))
+    torch.testing.assert_close(x[0], y[:, 0])
+    torch.testing.assert_close(table.pow(2).sum(1), torch.full((grid**2,), 2.0 * quarter))
