@@ -1,8 +1,8 @@
 """Draws retrieval results, a query and its best matches a line: pictures, texts, and sounds as spectrograms."""
 
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
@@ -22,11 +22,15 @@ DPI = 96
 
 @dataclass(frozen=True)
 class Example:
-    """One line: `query` = (modality, value) and its best `results` = (modality, value, right?)."""
+    """One line: `query` = (modality, value) and its best `results` = (modality, value, right?).
+
+    `notes` says what sounds are, which nobody hears: value -> text.
+    """
 
     title: str
     query: tuple[str, str]
     results: list[tuple[str, str, bool]]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def draw_examples(examples: Sequence[Example], path: Path, title: str) -> None:
@@ -36,14 +40,14 @@ def draw_examples(examples: Sequence[Example], path: Path, title: str) -> None:
         len(examples), columns, figsize=(1.5 * columns, 1.45 * len(examples) + 0.5), squeeze=False
     )
     for line, example in zip(grid, examples, strict=True):
-        _show(line[0], *example.query)
-        line[0].set_title(example.title, fontsize=7, loc="left", fontweight="bold")
+        _show(line[0], *example.query, example.notes)
+        line[0].set_title(example.title, fontsize=6, loc="left", fontweight="bold")
         for rank, axes in enumerate(line[1:], start=1):
             if rank > len(example.results):
                 axes.axis("off")
                 continue
             modality, value, right = example.results[rank - 1]
-            _show(axes, modality, value)
+            _show(axes, modality, value, example.notes)
             axes.set_title(f"{rank}.", fontsize=7, loc="left", color=RIGHT if right else "black")
             _frame(axes, right)
     figure.suptitle(f"{title}: query (left), best results (right answers framed green)", fontsize=9)
@@ -61,13 +65,14 @@ def _frame(axes: Axes, right: bool) -> None:
         spine.set_linewidth(3.5 if right else 0.8)
 
 
-def _show(axes: Axes, modality: str, value: str) -> None:
+def _show(axes: Axes, modality: str, value: str, notes: Mapping[str, str]) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     if modality == "image":
         axes.imshow(_flat(Image.open(value)))
     elif modality == "audio":
         _spectrogram(axes, Path(value))
+        axes.set_xlabel(textwrap.shorten(notes.get(value, ""), 32, placeholder=" ..."), fontsize=5.5, labelpad=2)
     else:
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)

@@ -6,7 +6,9 @@ import soundfile
 import torch
 from PIL import Image
 
+from one_peace.examples import retrieval as rt
 from one_peace.examples import retrieval_report as rr
+from one_peace.examples import views
 
 
 def _files(folder, n):
@@ -30,7 +32,7 @@ def test_report_on_known_features(tmp_path, capsys):
         own = [cells[modality].index(value) for value in values]
         return torch.eye(n)[[(i + shift[modality]) % n for i in own]]
 
-    directions = [rr.Direction("text", "image"), rr.Direction("audio", "image", emergent=True)]
+    directions = [rt.Direction("text", "image"), rt.Direction("audio", "image", emergent=True)]
     good, bad = rr.report(embed, cells, directions, tmp_path / "out")
     assert good.recall == {1: 100.0, 5: 100.0, 10: 100.0}
     assert bad.recall[1] == 0.0  # the right picture is one of seven that score 0
@@ -46,17 +48,66 @@ def test_report_on_known_features(tmp_path, capsys):
 
 def test_equal_cells_are_one_item_and_every_partner_is_right():
     """Two pictures share a caption: the caption is one key, and either picture answers it."""
-    items = {"text": rr.collect_items(["a", "b", "a"]), "image": rr.collect_items(["0.png", "1.png", "2.png"])}
+    items = {"text": rt.collect_items(["a", "b", "a"]), "image": rt.collect_items(["0.png", "1.png", "2.png"])}
     assert items["text"].values == ["a", "b"]
     features = {"text": torch.eye(2), "image": torch.tensor([[0.1, 0.0], [0.0, 1.0], [1.0, 0.0]])}
-    for direction in (rr.Direction("text", "image"), rr.Direction("image", "text")):
-        assert rr.measure(features, items, direction).recall[1] == 100.0
+    for direction in (rt.Direction("text", "image"), rt.Direction("image", "text")):
+        assert rt.measure(features, items, direction).recall[1] == 100.0
 
 
 def test_a_collapsed_model_scores_nothing():
-    items = {m: rr.collect_items([str(i) for i in range(20)]) for m in ("text", "image")}
+    items = {m: rt.collect_items([str(i) for i in range(20)]) for m in ("text", "image")}
     features = {m: torch.ones(20, 4) / 2 for m in items}
-    assert rr.measure(features, items, rr.Direction("text", "image")).recall == {1: 0.0, 5: 0.0, 10: 0.0}
+    assert rt.measure(features, items, rt.Direction("text", "image")).recall == {1: 0.0, 5: 0.0, 10: 0.0}
+
+
+# Four recordings of two languages; "rot" and two pictures that no recording belongs to are searched among, too.
+VIEWS = {
+    "audio": ["0.wav", "1.wav", "2.wav", "3.wav", "", ""],
+    "text": ["red", "blue", "rouge", "bleu", "rot", ""],
+    "image": ["r.png", "b.png", "r.png", "b.png", "r.png", "x.png"],
+}
+LANGUAGES = ["en", "en", "fr", "fr", "de", ""]
+
+
+def _groups(direction, features):
+    items = {modality: rt.collect_items(cells) for modality, cells in VIEWS.items()}
+    return {result.group: result for result in rt.measure_groups(features, items, [direction], LANGUAGES)}
+
+
+def test_groups_are_searched_apart():
+    """A recording's language is wrong, what it says is right: found in its language, not among all."""
+    text = torch.tensor([[1.0, 0, 0.1], [0, 1, 0.1], [1, 0, 0.0], [0, 1, 0.0], [1, 0, 0.05]])
+    features = {"audio": torch.tensor([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]]), "text": text}
+    found = _groups(rt.Direction("audio", "text"), features)
+    assert list(found) == ["all", "en", "fr", "mean"], "no German was spoken"
+    assert found["en"].recall[1] == found["fr"].recall[1] == found["mean"].recall[1] == 100
+    assert found["all"].recall == {1: 0, 5: 100, 10: 100} and found["all"].keys == 5
+    assert found["en"].keys == 2 and found["en"].chance[1] == found["mean"].chance[1] == pytest.approx(50)
+    assert found["mean"].queries == 4 and found["mean"].keys is None
+    table = rt.format_table(list(found.values()), "language")
+    assert len({len(line) for line in table.splitlines()}) == 1 and "| audio -> text | fr " in table
+
+
+def test_what_has_no_group_is_searched_in_all():
+    features = {"audio": torch.eye(4), "image": torch.tensor([[1.0, 0, 1, 0], [0, 1, 0, 1], [0, 0, 0, 2]])}
+    found = _groups(rt.Direction("audio", "image", emergent=True), features)
+    assert found["en"].keys == found["all"].keys == 3
+    assert found["en"].recall[1] == 100 and found["fr"].recall[1] == 50, "3.wav finds the picture without a language"
+    assert _groups(rt.Direction("image", "audio"), features)["all"].queries == 2, "what has no partner does not ask"
+
+
+def test_a_direction_without_a_pair():
+    items = {"text": rt.collect_items(["a", ""]), "image": rt.collect_items(["", "0.png"])}
+    with pytest.raises(ValueError, match="text -> image: no row of the manifest shows both"):
+        rt.measure_groups({m: torch.eye(1) for m in items}, items, [rt.Direction("text", "image")], ["", ""])
+
+
+def test_sheet_says_what_sounds_are():
+    items = {modality: rt.collect_items(cells) for modality, cells in VIEWS.items()}
+    features = {"audio": torch.eye(4), "image": torch.eye(3, 4)}
+    (example,) = rr.pick_examples(features, items, rt.Direction("audio", "image"), 1, 5)
+    assert example.query[0] == "audio" and example.notes["2.wav"] == "rouge" and len(example.results) == 3
 
 
 @pytest.mark.parametrize(
@@ -74,6 +125,6 @@ def test_command_line_messages(tmp_path, capsys, arguments, message):
 
 
 def test_cells_of_a_manifest(tmp_path):
-    (tmp_path / "m.tsv").write_text("id\timage\tcaption\n1\tx/a.png\tA cat\n2\t/abs/b.png\tA dog\n")
-    cells = rr.read_cells(tmp_path / "m.tsv", {"text": "caption", "image": "image"}, files=["image"])
-    assert cells == {"text": ["A cat", "A dog"], "image": [str(tmp_path / "x/a.png"), "/abs/b.png"]}
+    (tmp_path / "m.tsv").write_text("id\timage\tcaption\n1\tx/a.png\tA cat\n2\t/abs/b.png\tA dog\n3\t\tA cow\n")
+    cells = views.read_cells(tmp_path / "m.tsv", {"text": "caption", "image": "image"}, files=["image"])
+    assert cells == {"text": ["A cat", "A dog", "A cow"], "image": [str(tmp_path / "x/a.png"), "/abs/b.png", ""]}
