@@ -1,41 +1,27 @@
 """Real recordings by what they sound like: Tux Paint's effects and spoken captions, Sonic Pi's samples."""
 
-import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import torch
-import torchaudio
 from tqdm import tqdm
 
-RATE = 16_000  # samples a second, what the audio reader works at
+from one_peace.examples.tuxpaint.recordings import (
+    LANGUAGES,
+    content_of,
+    find_sounds,
+    load_trimmed,
+    name_below,
+    split_spoken,
+)
+
 SPLITS = {"train": 0.6, "known": 0.2, "held_out": 0.2}  # shares of a label's recordings; "known" is for validation
 SPEECH = " speech"  # what the labels of spoken recordings end in
 _FEWEST = 5  # recordings of a label
 _MOST = 60  # that are used
 _LONGEST = 3.0  # seconds of a recording that are used
-_SILENCE = 0.02  # of the peak; what is below at both ends is cut off
-
-_LANGUAGES = {
-    "be": "Belarusian",
-    "bg": "Bulgarian",
-    "ca": "Catalan",
-    "da": "Danish",
-    "el": "Greek",
-    "en": "English",
-    "es": "Spanish",
-    "fr": "French",
-    "lt": "Lithuanian",
-    "nl": "Dutch",
-    "ro": "Romanian",
-    "ru": "Russian",
-}
-_SPOKEN = re.compile(r"_desc(?:_(?P<language>\w+))?$")
 # The first that matches how a recording's path begins, below the folder of all stamps or samples, says what it is.
 _EFFECTS = {
     "animals/birds": "bird",
@@ -76,8 +62,8 @@ class Recording:
 
 def label_of_stamp(name: str) -> str | None:
     """What the recording of a stamp, named by its path without ending, sounds like; None if that is not for use."""
-    if spoken := _SPOKEN.search(name):
-        language = _LANGUAGES.get(spoken["language"] or "en")
+    if spoken := split_spoken(name):
+        language = LANGUAGES.get(spoken[1])
         return language and f"{language}{SPEECH}"
     return _first(_EFFECTS, name)
 
@@ -89,12 +75,14 @@ def label_of_sample(name: str) -> str | None:
 
 def find_recordings(stamps: Path, samples: Path | None) -> list[Recording]:
     """All recordings of labels that have enough, each content once: several stamps may have the same words."""
-    found = [Recording(label, p) for p in _sounds(stamps) if (label := label_of_stamp(_name(p, stamps)))]
+    found = [Recording(label, p) for p in find_sounds(stamps) if (label := label_of_stamp(name_below(p, stamps)))]
     if samples:
-        found += [Recording(label, p) for p in _sounds(samples) if (label := label_of_sample(_name(p, samples)))]
+        found += [
+            Recording(label, p) for p in find_sounds(samples) if (label := label_of_sample(name_below(p, samples)))
+        ]
     contents: dict[bytes, Recording] = {}
     for recording in found:
-        contents.setdefault(hashlib.sha256(recording.path.read_bytes()).digest(), recording)
+        contents.setdefault(content_of(recording.path), recording)
     by_label: dict[str, list[Recording]] = {}
     for recording in contents.values():
         by_label.setdefault(recording.label, []).append(recording)
@@ -120,13 +108,7 @@ def deal(recordings: Iterable[Recording], seed: int) -> dict[str, dict[str, list
 def load(recording: Recording) -> np.ndarray:
     """float32[samples] at `RATE`, mono, peak 1, without the silence around it, at most `_LONGEST` seconds; nothing of a
     recording that is silent throughout."""
-    wave, rate = soundfile.read(recording.path, dtype="float32", always_2d=True)
-    wave = torchaudio.functional.resample(torch.from_numpy(wave.mean(axis=1)), rate, RATE).numpy()
-    loud = np.flatnonzero(np.abs(wave) > _SILENCE * np.abs(wave).max())
-    if not len(loud):
-        return wave[:0]
-    wave = wave[loud[0] : loud[-1] + 1][: int(_LONGEST * RATE)]
-    return wave / np.abs(wave).max()
+    return load_trimmed(recording.path, _LONGEST)
 
 
 def together(waves: Sequence[np.ndarray], samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -158,11 +140,3 @@ def _level(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _first(labels: dict[str, str], name: str) -> str | None:
     return next((label for begin, label in labels.items() if name.startswith(begin)), None)
-
-
-def _sounds(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix in (".ogg", ".flac", ".wav"))
-
-
-def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()

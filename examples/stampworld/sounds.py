@@ -10,8 +10,9 @@ import soundfile
 from tqdm import tqdm
 
 from one_peace.examples.stampworld.files import fresh, generator, write_csv, write_json
-from one_peace.examples.stampworld.recordings import RATE, SPEECH, Recording, in_turn, load, together
+from one_peace.examples.stampworld.recordings import SPEECH, Recording, in_turn, load, together
 from one_peace.examples.stampworld.words import choose, indefinite
+from one_peace.examples.tuxpaint.recordings import RATE
 
 _FOLDS = 5
 _CHOICES = 4

@@ -2,7 +2,7 @@
 
 Fetches the Debian package tuxpaint-stamps-default (no root, nothing is installed), flattens the stamps, and writes
 
-    train.tsv   image_id, image, caption: every stamp with its caption in every language asked for
+    train.tsv   image_id, image, caption, language: every stamp with its caption in every language asked for
     valid.tsv   the same columns: every stamp once, in the first language
     images/     the flattened stamps
     bpe/        a sentencepiece vocabulary of the captions
@@ -22,21 +22,29 @@ from tqdm import tqdm
 
 from one_peace.data import train_tokenizer
 from one_peace.examples.tuxpaint.debian import PackageError, fetch_package, unpack_package
+from one_peace.examples.tuxpaint.recordings import SPOKEN
 from one_peace.examples.tuxpaint.stamps import Stamp, find_stamps, flatten
 from one_peace.modalities.text.reader import clean_text
 
 PACKAGE = "tuxpaint-stamps-default"
-COLUMNS = ("image_id", "image", "caption")
+COLUMNS = ("image_id", "image", "caption", "language")
+
+
+def fetch_stamps(package: Path | None, cache: Path) -> Path:
+    """The folder of all stamps, of the file `package` or of `PACKAGE` fetched into `cache`; unpacked in `cache`."""
+    package = package or fetch_package(PACKAGE, cache)
+    return unpack_package(package, cache / package.stem) / "usr" / "share" / "tuxpaint" / "stamps"
 
 
 def choose_languages(stamps: Sequence[Stamp], wanted: str) -> list[str]:
-    """The languages of a comma list, or those of all stamps for "all" (English first).
+    """The languages of a comma list, of all stamps for "all", or English and those of `SPOKEN` for "spoken".
 
     Raises:
         ValueError: a language that no stamp has.
     """
     known = {language for stamp in stamps for language in stamp.captions}
-    languages = ["en", *sorted(known - {"en"})] if wanted == "all" else [part.strip() for part in wanted.split(",")]
+    named = {"all": ["en", *sorted(known - {"en"})], "spoken": ["en", *SPOKEN]}
+    languages = named.get(wanted) or [part.strip() for part in wanted.split(",")]
     if missing := [language for language in languages if language not in known]:
         raise ValueError(f"no caption in {missing[0]!r}; there are: {', '.join(sorted(known))}")
     return languages
@@ -52,7 +60,7 @@ def write_manifests(stamps: Sequence[Stamp], languages: Sequence[str], out: Path
         lines = ["\t".join(COLUMNS)]
         for stamp, language in chosen:
             name = f"{stamp.name}.{language}" if len(languages) > 1 else stamp.name
-            lines.append("\t".join((name, str(_picture(stamp)), clean_text(stamp.captions[language]))))
+            lines.append("\t".join((name, str(picture_path(stamp)), clean_text(stamp.captions[language]), language)))
         (out / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return len(rows["train"]), len(rows["valid"])
 
@@ -60,13 +68,14 @@ def write_manifests(stamps: Sequence[Stamp], languages: Sequence[str], out: Path
 def write_pictures(stamps: Sequence[Stamp], side: int, out: Path) -> None:
     """Writes the flattened stamps below out/images."""
     for stamp in tqdm(stamps, desc="stamps", unit="stamp"):
-        path = out / _picture(stamp)
+        path = out / picture_path(stamp)
         path.parent.mkdir(parents=True, exist_ok=True)
         with Image.open(stamp.picture) as picture:
             flatten(picture, side).save(path)
 
 
-def _picture(stamp: Stamp) -> Path:
+def picture_path(stamp: Stamp) -> Path:
+    """Where the flattened stamp lies below the folder of the manifests."""
     return Path("images", f"{stamp.name}.png")
 
 
@@ -78,16 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for manifests, pictures and vocabulary")
     parser.add_argument("--cache", type=Path, help="folder for the package (default: OUT/../package)")
     parser.add_argument("--package", type=Path, help=f"a {PACKAGE} .deb you have, instead of downloading it")
-    parser.add_argument("--languages", default="en", help="comma list such as en,de,fr, or all (default en)")
+    parser.add_argument("--languages", default="en", help="comma list such as en,de,fr, or all, or spoken (default en)")
     parser.add_argument("--image-size", type=int, default=128, help="side of the pictures in pixels (default 128)")
     parser.add_argument("--vocab-size", type=int, default=1000, help="size of the vocabulary (default 1000)")
     args = parser.parse_args(argv)
     logging.getLogger().setLevel(logging.WARNING)  # importing fairseq turns every library's debug lines on
     cache = args.cache or args.out.resolve().parent / "package"
     try:
-        package = args.package or fetch_package(PACKAGE, cache)
-        root = unpack_package(package, cache / package.stem)
-        stamps = list(find_stamps(root / "usr" / "share" / "tuxpaint" / "stamps"))
+        stamps = list(find_stamps(fetch_stamps(args.package, cache)))
         languages = choose_languages(stamps, args.languages)
     except (PackageError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

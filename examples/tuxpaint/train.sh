@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 ARCH="${ARCH:-one_peace_pretrain_tiny}"
 IMAGE_SIZE="${IMAGE_SIZE:-64}"
-UPDATES="${UPDATES:-1500}"
+UPDATES="${UPDATES:-700}"
 BATCH="${BATCH:-64}"
 LR="${LR:-1e-3}"
 SEED="${SEED:-1}"

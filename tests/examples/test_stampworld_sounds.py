@@ -15,6 +15,7 @@ import soundfile
 
 from one_peace.examples.stampworld import build, chance, recordings, score_vqa
 from one_peace.examples.stampworld.recordings import deal, find_recordings, load
+from one_peace.examples.tuxpaint.recordings import RATE
 from one_peace.modalities.text.reader import clean_text
 from tests.examples.stamp_data import PITCHES, RECORDINGS, write_samples, write_stamps, write_tone
 
@@ -47,14 +48,14 @@ def table(path, columns=None):
 def heard(wave):
     """The labels whose pitches a wave has."""
     spectrum = np.abs(np.fft.rfft(wave))
-    frequencies = np.fft.rfftfreq(len(wave), 1 / recordings.RATE)
+    frequencies = np.fft.rfftfreq(len(wave), 1 / RATE)
     loudness = {label: spectrum[np.abs(frequencies - pitch) < 20].max() for label, pitch in PITCHES.items()}
     return {label for label, value in loudness.items() if value > 0.2 * max(loudness.values())}
 
 
 def read_wave(path):
     wave, rate = soundfile.read(path, dtype="float32")
-    assert rate == recordings.RATE and wave.shape == (SECONDS * rate,) and 0.3 < np.abs(wave).max() < 1
+    assert rate == RATE and wave.shape == (SECONDS * rate,) and 0.3 < np.abs(wave).max() < 1
     return wave
 
 
@@ -98,7 +99,7 @@ def test_recordings_are_dealt_once(stamps, samples, tmp_path):
 def test_silence_around_a_recording_is_cut_off(tmp_path):
     write_tone(tmp_path / "a.wav", 400, 0)
     wave = load(recordings.Recording("a", tmp_path / "a.wav"))
-    assert abs(len(wave) - recordings.RATE) < 100 and np.abs(wave).max() == pytest.approx(1)
+    assert abs(len(wave) - RATE) < 100 and np.abs(wave).max() == pytest.approx(1)
 
 
 def test_esc50(built):

@@ -76,7 +76,7 @@ def test_manifests(tmp_path):
     assert prepare.write_manifests(found, ["en", "de"], tmp_path) == (4, 3)
     train, valid = _read(tmp_path / "train.tsv"), _read(tmp_path / "valid.tsv")
     assert [row["caption"] for row in train if row["image"] == "images/B.png"] == ["the letter b.", "der buchstabe b."]
-    assert len({row["image_id"] for row in train}) == 4
+    assert len({row["image_id"] for row in train}) == 4 and {row["language"] for row in train} == {"en", "de"}
     assert valid[0]["caption"] == valid[1]["caption"], "captions that read the same are the same"
     prepare.write_pictures(found, 16, tmp_path)
     assert all(Image.open(tmp_path / row["image"]).size == (16, 16) for row in valid)
@@ -86,6 +86,8 @@ def test_languages(tmp_path):
     found = list(stamps.find_stamps(_stamps_folder(tmp_path)))
     assert prepare.choose_languages(found, "de, en") == ["de", "en"]
     assert prepare.choose_languages(found, "all")[:2] == ["en", "ach"]
+    with pytest.raises(ValueError, match="no caption in 'be'"):
+        prepare.choose_languages(found, "spoken")
     with pytest.raises(ValueError, match="no caption in 'xx'; there are: ach, af"):
         prepare.choose_languages(found, "xx")
 

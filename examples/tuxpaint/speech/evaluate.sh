@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Tables by language beside chance, pictures of some results, learning curves and a map of the joint space.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
+CHECKPOINT="${CHECKPOINT:-$OUT/one_peace.pt}"
+usage "Usage: [OUT=DIR] [CHECKPOINT=FILE] $0 [OPTIONS]
+Measures retrieval by language: of stamps in stage 1 (\$OUT/report/stage1), of recordings that were trained on
+(\$OUT/report/trained) and of those that were not (\$OUT/report/held_out): report.md and report.png. Draws
+\$OUT/report/curves.png of stage 2, and \$OUT/report/map.png of pictures, captions and held-out recordings.
+  OUT=$OUT
+  CHECKPOINT=$CHECKPOINT
+OPTIONS are those of python -m one_peace.examples.retrieval_report, such as --queries 8 or --device cuda." "$@"
+[ -f "$CHECKPOINT" ] || { echo "no $CHECKPOINT: run train.sh first" >&2; exit 1; }
+
+# report FOLDER MANIFEST TITLE OPTION...: one table and picture.
+report() {
+    local folder="$OUT/report/$1" manifest="$2" title="$3"
+    shift 3
+    "$PYTHON" -m one_peace.examples.retrieval_report "$CHECKPOINT" "$manifest" --out "$folder" --title "$title" \
+        --groups language "$@"
+}
+
+columns=(--columns audio=audio text=text image=image)
+views=("${columns[@]}" --directions audio:text text:audio --emergent audio:image image:audio)
+report stage1 "$OUT/data/train.tsv" "Stamps in ten languages" \
+    --columns text=caption image=image --directions text:image image:text "$@"
+report trained "$OUT/views/trained.tsv" "Recordings that were trained on" "${views[@]}" "$@"
+report held_out "$OUT/views/held_out.tsv" "Recordings kept from training" "${views[@]}" "$@"
+log="$OUT/stage2/hydra_train.log"
+if [ -f "$log" ]; then
+    "$PYTHON" -m one_peace.examples.plots.curves "$log" --out "$OUT/report/curves.png" --title "Stage 2" \
+        --metrics train_inner:atc_loss train_inner:dcl_audio_loss '*:txt_r1' '*:audio_r1' '*:r_mean'
+fi
+"$PYTHON" -m one_peace.examples.plots.joint_space "$CHECKPOINT" "$OUT/views/held_out.tsv" --out "$OUT/report/map.png" \
+    "${columns[@]}" --colours kind --links 25 --title "Held-out recordings, captions, pictures"

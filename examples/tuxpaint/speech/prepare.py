@@ -1,0 +1,177 @@
+"""Makes manifests of Tux Paint's recordings: ``python -m one_peace.examples.tuxpaint.speech.prepare --out DIR``.
+
+Writes below DIR
+
+    data/       stage 1, as one_peace.examples.tuxpaint.prepare does: stamps with captions in English and in the nine
+                languages that hundreds of recordings speak
+    sounds/     stage 2: uniq_id, audio, text, duration, language; a recording with its caption in its language, or a
+                sound effect with the English one
+        train.tsv                   nine tenths of them, also played slower and faster
+        valid.tsv                   a tenth of those, as they are: to see how far training has got
+        held_out.tsv                the last tenth
+    views/      to evaluate: id, language, kind, audio, text, image
+        trained.tsv, held_out.tsv   recordings with their captions and pictures; and, with empty cells, all captions
+                                    of each language and all pictures: what is searched among
+
+Pictures and recordings meet in views/ only.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+from tqdm import tqdm
+
+from one_peace.examples.tuxpaint import prepare
+from one_peace.examples.tuxpaint.debian import PackageError
+from one_peace.examples.tuxpaint.recordings import RATE, load_trimmed
+from one_peace.examples.tuxpaint.speech.recordings import (
+    GROUPS,
+    Recording,
+    caption_in,
+    find_recordings,
+    one_in_ten,
+    stamps_by_caption,
+)
+from one_peace.examples.tuxpaint.stamps import Stamp, find_stamps
+
+LONGEST = 15.0  # seconds of a recording that are kept
+SOUND_COLUMNS = ("uniq_id", "audio", "text", "duration", "language")
+VIEW_COLUMNS = ("id", "language", "kind", "audio", "text", "image")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording played at ``speed``, in a file of so many ``seconds``."""
+
+    recording: Recording
+    speed: float
+    seconds: float
+
+    def row(self) -> tuple[str, ...]:
+        """Its row in the manifests of sounds."""
+        path = sound_path(self.recording, self.speed)
+        recording = self.recording
+        return (path.with_suffix("").as_posix(), str(path), recording.caption, f"{self.seconds:.2f}", recording.group)
+
+
+def write_sounds(recordings: Iterable[Recording], speeds: Sequence[float], out: Path) -> list[Clip]:
+    """Writes recordings without the silence around them, mono at 16 kHz, but for silent ones.
+
+    Those to be trained on are also written at further ``speeds``, as a slower and lower or a faster and higher voice.
+    """
+    clips = []
+    for recording in tqdm(recordings, desc="recordings", unit="file"):
+        wave = load_trimmed(recording.path, LONGEST)
+        for speed in [1.0, *([] if recording.held_out else speeds)] if len(wave) else []:
+            path = out / sound_path(recording, speed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            played = at_speed(wave, speed)
+            soundfile.write(path, 0.99 * played / np.abs(played).max(), RATE, subtype="PCM_16")
+            clips.append(Clip(recording, speed, len(played) / RATE))
+    return clips
+
+
+def at_speed(wave: np.ndarray, speed: float) -> np.ndarray:
+    """float32[samples / speed] of float32[samples]: tempo and pitch change alike."""
+    played = torchaudio.functional.resample(torch.from_numpy(wave), round(RATE * speed), RATE)
+    return played.numpy()
+
+
+def sound_path(recording: Recording, speed: float = 1.0) -> Path:
+    """Where a recording lies below the folder of the manifests."""
+    return Path("audio", f"{recording.name}{'' if speed == 1 else f'@{speed:g}'}.flac")
+
+
+def write_sound_manifests(clips: Iterable[Clip], out: Path) -> None:
+    """Writes train.tsv, valid.tsv and held_out.tsv."""
+    rows: dict[str, list[Sequence[str]]] = {"train": [], "valid": [], "held_out": []}
+    for clip in clips:
+        trained = not clip.recording.held_out
+        rows["train" if trained else "held_out"].append(clip.row())
+        if trained and clip.speed == 1 and one_in_ten("valid", clip.recording.name):
+            rows["valid"].append(clip.row())
+    for split, chosen in rows.items():
+        write_tsv(out / f"{split}.tsv", SOUND_COLUMNS, chosen)
+
+
+def write_views(stamps: Sequence[Stamp], recordings: Iterable[Recording], data: Path, sounds: Path, path: Path) -> None:
+    """Writes one manifest of views of ``recordings``, whose files lie below ``sounds``; pictures lie below ``data``."""
+    sounds_at, data_at = (Path(os.path.relpath(folder, path.parent)) for folder in (sounds, data))
+    shown = {group: stamps_by_caption(stamps, group) for group in GROUPS}
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for recording in recordings:
+            audio = str(sounds_at / sound_path(recording))
+            for stamp in shown[recording.group][recording.caption]:
+                yield view(recording.group, stamp, audio)
+        for stamp in stamps:
+            yield from (view(group, stamp) for group in GROUPS if caption_in(stamp, group))
+            yield view("", stamp)
+
+    def view(group: str, stamp: Stamp, audio: str = "") -> tuple[str, ...]:
+        picture = str(data_at / prepare.picture_path(stamp))
+        caption = caption_in(stamp, group) if group else ""
+        return (f"{group}/{stamp.name}", group, stamp.name.split("/")[0], audio, caption, picture)
+
+    write_tsv(path, VIEW_COLUMNS, rows())
+
+
+def write_tsv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Writes a manifest."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join("\t".join(row) + "\n" for row in (header, *rows)), encoding="utf-8")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m one_peace.examples.tuxpaint.speech.prepare",
+        description="Make manifests of Tux Paint's stamps and recordings.",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for data/, sounds/ and views/")
+    parser.add_argument("--cache", type=Path, help="folder for the package (default: OUT/package)")
+    parser.add_argument("--package", type=Path, help=f"a {prepare.PACKAGE} .deb you have, instead of downloading it")
+    parser.add_argument(
+        "--speeds",
+        type=float,
+        nargs="*",
+        default=[0.9, 1.1],
+        help="also train on recordings this fast (default 0.9 1.1)",
+    )
+    parser.add_argument("--vocab-size", type=int, default=3000, help="size of the vocabulary (default 3000)")
+    args = parser.parse_args(argv)
+    if bad := [speed for speed in args.speeds if not 0.5 <= speed <= 2 or speed == 1]:
+        parser.error(f"--speeds are between 0.5 and 2 and not 1, got {bad[0]}")
+    logging.getLogger().setLevel(logging.WARNING)  # importing fairseq turns every library's debug lines on
+    cache, data, sounds = args.cache or args.out / "package", args.out / "data", args.out / "sounds"
+    package = ["--package", str(args.package)] if args.package else []
+    stage1 = ["--out", str(data), "--cache", str(cache), "--languages", "spoken", "--vocab-size", str(args.vocab_size)]
+    if status := prepare.main([*stage1, *package]):
+        return status
+    try:
+        root = prepare.fetch_stamps(args.package, cache)
+    except PackageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    stamps = list(find_stamps(root))
+    recordings = find_recordings(root, {stamp.name: stamp for stamp in stamps})
+    clips = write_sounds(recordings, args.speeds, sounds)
+    write_sound_manifests(clips, sounds)
+    for name, held_out in (("trained", False), ("held_out", True)):
+        seconds = {c.recording: c.seconds for c in clips if c.speed == 1 and c.recording.held_out is held_out}
+        write_views(stamps, seconds, data, sounds, args.out / "views" / f"{name}.tsv")
+        print(f"{name}: {len(seconds)} recordings, {sum(seconds.values()) / 60:.0f} minutes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

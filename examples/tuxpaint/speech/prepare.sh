@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Fetches the stamps and their recordings and makes manifests, pictures, sounds and a vocabulary.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
+usage "Usage: [OUT=DIR] [PYTHON=...] $0 [OPTIONS]
+Fetches the Debian package tuxpaint-stamps-default (no root) and makes \$OUT/data (stage 1), \$OUT/sounds (stage 2) and
+\$OUT/views (to evaluate): a minute or two, 200 MB.
+  OUT=$OUT
+OPTIONS are those of python -m one_peace.examples.tuxpaint.speech.prepare, such as
+  --package FILE   a .deb you have, instead of downloading it" "$@"
+exec "$PYTHON" -m one_peace.examples.tuxpaint.speech.prepare --out "$OUT" "$@"

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Stage 1 on pictures and captions in ten languages, then stage 2 on recordings, by run_scripts/pretrain/stage2.yaml.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
+STAGE1_UPDATES="${STAGE1_UPDATES:-4000}"
+STAGE1_LR="${STAGE1_LR:-1e-3}"
+UPDATES="${UPDATES:-2500}"
+BATCH="${BATCH:-64}"
+LR="${LR:-1e-3}"
+STEM="${STEM:-[(64, 40, 20), (64, 4, 4), (64, 8, 8)]}"
+usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [HYDRA OVERRIDES ...]
+Trains stage 1 on \$OUT/data (checkpoints in \$OUT/checkpoints, the best one in \$OUT/stage1.pt, the log in
+\$OUT/train.log) and stage 2 on \$OUT/sounds (\$OUT/stage2, with its log), and joins both in \$OUT/one_peace.pt. Started
+again, it goes on from the last checkpoint.
+  OUT=$OUT
+  STAGE1=$STAGE1 (trained only if there is no such file)
+  STAGE1_UPDATES=$STAGE1_UPDATES  STAGE1_LR=$STAGE1_LR  THREADS=$OMP_NUM_THREADS
+  UPDATES=$UPDATES  BATCH=$BATCH  LR=$LR  STEM='$STEM'
+  CPU=1   leave GPUs alone
+OVERRIDES are stage 2's and win, such as criterion.dcl_audio_alpha=0.5." "$@"
+[ -f "$OUT/sounds/train.tsv" ] || { echo "no $OUT/sounds/train.tsv: run prepare.sh first" >&2; exit 1; }
+export CPU="${CPU:-$("$PYTHON" -c 'import torch; print(int(not torch.cuda.is_available()))')}"
+
+if [ ! -f "$STAGE1" ]; then
+    flags=()
+    [ "$CPU" != 1 ] || flags+=(--cpu)
+    env -u BATCH UPDATES="$STAGE1_UPDATES" LR="$STAGE1_LR" bash "$ROOT/examples/tuxpaint/train.sh" "${flags[@]}"
+    cp "$OUT/checkpoints/checkpoint_best.pt" "$STAGE1"
+fi
+# 25 frames a second, by three convolutions; released weights, masks and frozen parts.
+DATA="$OUT/sounds" BPE="$OUT/data/bpe" STAGE1="$STAGE1" OUT="$OUT/stage2" SIZE=tiny \
+    bash "$ROOT/run_scripts/pretrain/stage2.sh" \
+    common.fp16=false "optimization.update_freq=[1]" optimization.max_epoch=0 ++optimization.max_update="$UPDATES" \
+    dataset.num_workers=1 dataset.batch_size="$BATCH" "optimization.lr=[$LR]" task.max_duration=2 \
+    model.encoder.checkpoint_activations=false model.encoder.drop_path_rate=0.1 \
+    "++task.feature_encoder_spec='$STEM'" "++model.encoder.audio_adapter.feature_encoder_spec='$STEM'" \
+    "dataset.valid_subset='valid,held_out'" ++dataset.validate_interval=1000000 ++dataset.validate_interval_updates=500 \
+    "$@"
+"$PYTHON" -m one_peace.models.merge "$STAGE1" "$OUT/stage2/checkpoint_best.pt" --out "$OUT/one_peace.pt"
