@@ -36,5 +36,6 @@ $(READY): setup.py pyproject.toml constraints.txt
 		{ $(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install pip; }; }; \
 	fi
 	@touch $(VENV)/.half-made
-	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev,examples]' -c constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps tinysoundfont -c constraints.txt
 	@rm $(VENV)/.half-made && touch $@

@@ -63,7 +63,13 @@ setup(
             "pytest-xdist>=3.6",
             "ruff>=0.6",
             "setuptools>=70.1,<82",
-        ]
+        ],
+        # clip art; tinysoundfont, which plays sound fonts, goes without its requirement pyaudio: examples/instruments
+        "examples": [
+            "defusedxml>=0.7",
+            "resvg-py>=0.5,<0.6",
+            "svgelements>=1.9",
+        ],
     },
     packages=[f"one_peace.{package}" for package in CODE + RECIPES],
     package_dir={"one_peace": "."},

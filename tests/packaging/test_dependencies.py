@@ -25,6 +25,7 @@ DISTRIBUTION = {
     "fairseq": "ve-fairseq",
     "fairseq_cli": "ve-fairseq",
     "hydra": "hydra-core",
+    "resvg_py": "resvg-py",
     "sklearn": "scikit-learn",
     "yaml": "PyYAML",
 }
@@ -38,7 +39,8 @@ ARROWS = {  # docs/architecture.md
     "tasks": {"data", "metrics", "modalities", "models", "optim"},
     "user_module": {"criterions", "models", "optim", "tasks"},
 }
-OPTIONAL = {"apex"}  # NVIDIA's, built from source by those who want it
+# built from source by those who want it (NVIDIA's); not to be installed with its requirements (examples/instruments)
+OPTIONAL = {"apex", "tinysoundfont"}
 
 
 def asked_for(*lists: str) -> set[str]:
@@ -73,21 +75,22 @@ def imported() -> set[tuple[str, str]]:
 
 
 def test_imports_are_declared():
-    declared = asked_for("install_requires")
+    declared, more = asked_for("install_requires"), asked_for("examples")
     missing = {
         (name, path)
         for name, path in imported()
-        if name not in OPTIONAL | {"one_peace"} and DISTRIBUTION.get(name, name).lower() not in declared
+        if name not in OPTIONAL | {"one_peace"}
+        and DISTRIBUTION.get(name, name).lower() not in declared | (more if path.startswith("examples/") else set())
     }
     assert not missing
 
 
 def test_nothing_is_declared_in_vain():
     used = {DISTRIBUTION.get(name, name).lower() for name, _ in imported()}
-    assert asked_for("install_requires") <= used
+    assert asked_for("install_requires", "examples") <= used
 
 
-@pytest.mark.parametrize("name", sorted(asked_for("install_requires", "dev")))
+@pytest.mark.parametrize("name", sorted(asked_for("install_requires", "dev", "examples") | {"tinysoundfont"}))
 def test_requirement_is_pinned(name):
     pins = (ROOT / "constraints.txt").read_text().lower()
     assert re.search(rf"^{re.escape(name)}==", pins, re.MULTILINE)

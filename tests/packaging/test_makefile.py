@@ -38,7 +38,7 @@ class Folder:
         return calls.read_text().splitlines()
 
 
-INSTALL = "-m pip install --disable-pip-version-check -e .[dev] -c constraints.txt"
+INSTALL = "-m pip install --disable-pip-version-check -e .[dev,examples] -c constraints.txt"
 CREATE = "-m venv .venv"
 
 

@@ -1,0 +1,73 @@
+"""Sentences that say what is played: "a violin playing a low note", "three rising notes of a marimba"."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from one_peace.examples.instruments.general_midi import FAMILIES, Instrument
+from one_peace.examples.instruments.music import EFFECTS, Music
+
+_NUMBERS = {2: "two", 3: "three"}
+_EFFECT = ("{name}", "the sound of {name}", "{name}, {family}", "{family}")
+_ALWAYS = (*_EFFECT, "the sound of {name}, {family}", "the sound of {family}")
+_NOTE = (
+    "{name} playing a {pitch} note",
+    "{name} playing a {length} note",
+    "{name} playing a {length} {pitch} note",
+    "a {pitch} note of {name}",
+    "a {length} note of {name}",
+    "{name}, {family}, playing a {pitch} note",
+)
+_NOTES = (
+    "{number} notes of {name}",
+    "{number} {order} notes of {name}",
+    "{number} {pitch} notes of {name}",
+    "{name} playing {number} notes",
+    "{name} playing {number} {order} notes",
+    "{name}, {family}, playing {number} notes",
+)
+_CHORD = (
+    "{name} playing a chord",
+    "a chord of {name}",
+    "a {length} chord of {name}",
+    "{name} playing a {pitch} chord",
+    "{name}, {family}, playing a chord",
+)
+_EXAMPLES = (
+    Music((60,), 0.2, False, "low"),
+    Music((60, 62), 0.2, False, "middle"),
+    Music((62, 60), 0.2, False, "high"),
+    Music((60, 62, 60), 0.2, False, "high"),
+    Music((60, 64, 67), 1.0, True, "low"),
+)
+
+
+def templates(instrument: Instrument, music: Music) -> tuple[str, ...]:
+    """The sentences that fit, to be filled in."""
+    if instrument.family == EFFECTS:
+        return _EFFECT
+    return _ALWAYS + (_NOTE if len(music.keys) == 1 else _CHORD if music.chord else _NOTES)
+
+
+def describe(instrument: Instrument, music: Music, rng: np.random.Generator) -> str:
+    """One of the sentences, drawn at random."""
+    sentences = templates(instrument, music)
+    return _fill(sentences[rng.integers(len(sentences))], instrument, music)
+
+
+def vocabulary(instrument: Instrument) -> Iterator[str]:
+    """Sentences that hold every word of `describe`, for the vocabulary of a text branch that is trained before."""
+    for music in _EXAMPLES:
+        for sentence in templates(instrument, music):
+            yield _fill(sentence, instrument, music)
+
+
+def _fill(sentence: str, instrument: Instrument, music: Music) -> str:
+    return sentence.format(
+        name=instrument.name,
+        family=FAMILIES[instrument.family],
+        pitch=music.pitch,
+        length=music.length,
+        order=music.order,
+        number=_NUMBERS.get(len(music.keys)),
+    )

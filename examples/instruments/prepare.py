@@ -1,0 +1,121 @@
+"""Plays the instruments of two sound fonts: ``python -m one_peace.examples.instruments.prepare --out DIR``.
+
+Fetches the Debian packages fluid-soundfont-gm and timgm6mb-soundfont (no root, nothing is installed) and writes
+
+    train.tsv     uniq_id, audio, text, label, family: clips of the first font
+    valid.tsv     the same columns: notes of the first font that train.tsv never plays
+    test.tsv      the same columns: clips of the second font, of which nothing is trained on
+    sounds/       the clips, FLAC at 16 kHz
+    labels.txt, families.txt      what there is to tell apart, as a sentence calls it: 128 instruments, 16 families
+
+Training clips are slightly out of tune, and as if recorded elsewhere; the others are as the fonts sound.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from one_peace.data.prepare.files import write_labels, write_manifest
+from one_peace.examples.instruments.captions import describe
+from one_peace.examples.instruments.general_midi import FAMILIES, Instrument, instruments
+from one_peace.examples.instruments.music import SPLITS, compose
+from one_peace.examples.instruments.sounds import RATE, FontError, SoundFont, colour, level
+from one_peace.examples.tuxpaint.debian import PackageError, fetch_package, unpack_package
+
+PACKAGES = {"train": "fluid-soundfont-gm", "test": "timgm6mb-soundfont"}
+COLUMNS = ("uniq_id", "audio", "text", "label", "family")
+_TRIES = 10
+_TUNING = 2.4  # semitones
+
+
+def write_clip(
+    font: SoundFont, instrument: Instrument, split: str, number: int, out: Path, seed: int
+) -> tuple[str, ...]:
+    """Writes clip `number` of an instrument below out/sounds; returns its row. The same whatever else is written.
+
+    Raises:
+        FontError: the instrument cannot be heard, whatever it plays.
+    """
+    rng = np.random.default_rng([seed, SPLITS.index(split), instrument.program, number])
+    for attempt in range(_TRIES):
+        music = compose(instrument, split, rng)
+        tuning = rng.uniform(-_TUNING, _TUNING) if split == "train" else 0.0
+        # fonts record some keys only: what is tuned by more than half a semitone is played on a key nearby
+        keys = tuple(key - round(tuning) for key in music.keys)
+        try:
+            wave = font.play(instrument.program, replace(music, keys=keys), int(rng.integers(50, 127)), tuning)
+            break
+        except FontError:
+            if attempt == _TRIES - 1:
+                raise
+    name = f"{split}_{instrument.program:03d}_{number:03d}"
+    path = Path("sounds", split, f"{name}.flac")
+    (out / path).parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(out / path, colour(wave, rng) if split == "train" else level(wave), RATE)
+    return name, str(path), describe(instrument, music, rng), instrument.name, FAMILIES[instrument.family]
+
+
+def write_clips(fonts: dict[str, SoundFont], clips: dict[str, int], out: Path, seed: int) -> dict[str, int]:
+    """Writes sounds and manifests, `clips`[split] clips an instrument; returns the numbers of rows."""
+    work = {split: [(i, n) for i in instruments() for n in range(clips[split])] for split in SPLITS}
+    written = {}
+    with tqdm(total=sum(map(len, work.values())), desc="sounds", unit="clip") as bar:
+        for split, chosen in work.items():
+            rows = []
+            for instrument, number in chosen:
+                rows.append(write_clip(fonts[split], instrument, split, number, out, seed))
+                bar.update()
+            written[split] = write_manifest(out / f"{split}.tsv", COLUMNS, rows)
+    write_labels(out / "labels.txt", (instrument.name for instrument in instruments()))
+    write_labels(out / "families.txt", FAMILIES.values())
+    return written
+
+
+def _font(package: str, file: Path | None, cache: Path) -> SoundFont:
+    """The sound font in a file, or in a package that is fetched."""
+    if file is None:
+        deb = fetch_package(package, cache)
+        root = unpack_package(deb, cache / deb.stem)
+        file = next(iter(sorted(root.rglob("*.sf2"))), None)
+        if file is None:
+            raise PackageError(f"{deb} holds no .sf2")
+    return SoundFont(file)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m one_peace.examples.instruments.prepare", description="Play the instruments of two sound fonts."
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for manifests and sounds")
+    parser.add_argument("--cache", type=Path, help="folder for the packages (default: OUT/../package)")
+    parser.add_argument("--font", type=Path, help="a General MIDI .sf2 to train on (default: the package's)")
+    parser.add_argument("--test-font", type=Path, help="another one to test on (default: the package's)")
+    parser.add_argument("--clips", type=int, default=96, help="training clips an instrument (default %(default)s)")
+    parser.add_argument("--valid-clips", type=int, default=4, help="validation clips (default %(default)s)")
+    parser.add_argument("--test-clips", type=int, default=10, help="test clips (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="other clips of the same kind (default %(default)s)")
+    args = parser.parse_args(argv)
+    clips = dict(zip(SPLITS, (args.clips, args.valid_clips, args.test_clips), strict=True))
+    if min(clips.values()) < 1:
+        parser.error("each split needs at least one clip an instrument")
+    cache = args.cache or args.out.resolve().parent / "package"
+    try:
+        first = _font(PACKAGES["train"], args.font, cache)
+        fonts = {"train": first, "valid": first, "test": _font(PACKAGES["test"], args.test_font, cache)}
+        written = write_clips(fonts, clips, args.out, args.seed)
+    except (PackageError, FontError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(instruments())} instruments; clips: {written} in {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

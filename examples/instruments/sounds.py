@@ -1,0 +1,104 @@
+"""Plays General MIDI instruments from a sound font (SF2 file)."""
+
+from pathlib import Path
+
+import numpy as np
+import tinysoundfont
+import torch
+import torchaudio
+
+from one_peace.examples.instruments.music import Music
+
+RATE = 16_000  # samples a second, what the audio reader works at
+_FONT_RATE = 48_000
+_LONGEST = 2.0  # seconds of a clip
+_FADING = 0.4  # seconds after the last key
+_SILENCE = 0.01  # of the peak; what comes after the last louder sample is cut off
+_FAINT = 0.001  # of full scale; a clip that is nowhere louder cannot be heard
+_DECIBELS = 8.0  # a filter raises or lowers by at most so much
+
+
+class FontError(ValueError):
+    """A sound font that is not for use; the message says why."""
+
+
+class SoundFont:
+    """A sound font file's 128 General MIDI programs.
+
+    Raises:
+        FontError: it cannot be read, or lacks a program.
+    """
+
+    def __init__(self, path: Path):
+        self._synth = tinysoundfont.Synth(samplerate=_FONT_RATE)
+        try:
+            self._font = self._synth.sfload(str(path))
+        except RuntimeError as error:
+            raise FontError(f"{path}: no sound font that can be read ({error})") from None
+        missing = [n for n in range(128) if not self._synth.sfpreset_name(self._font, 0, n)]
+        if missing:
+            raise FontError(f"{path}: has no program {missing[0]} in bank 0: take a General MIDI sound font")
+
+    def play(self, program: int, music: Music, velocity: int, tuning: float = 0.0) -> np.ndarray:
+        """float32[samples] at `RATE`, mono, as loud as the font is, without the silence after it.
+
+        Args:
+            program: from 0 to 127.
+            music: what to play.
+            velocity: how hard, from 1 to 127.
+            tuning: in semitones; -2 makes of the recording of a key that of two keys below.
+
+        Raises:
+            FontError: nothing can be heard.
+        """
+        synth = self._synth
+        synth.sounds_off()
+        synth.program_select(0, self._font, 0, program)
+        synth.set_tuning(0, tuning)
+        self._generate(0.05)  # ends what sounded before
+        parts = []
+        for keys in [music.keys] if music.chord else [(key,) for key in music.keys]:
+            for key in keys:
+                synth.noteon(0, key, velocity)
+            parts.append(self._generate(music.seconds))
+            for key in keys:
+                synth.noteoff(0, key)
+        parts.append(self._generate(_FADING))
+        wave = torch.from_numpy(np.concatenate(parts)[: int(_LONGEST * _FONT_RATE)])
+        wave = torchaudio.functional.resample(wave, _FONT_RATE, RATE).numpy()
+        peak = np.abs(wave).max()
+        if peak < _FAINT:
+            raise FontError(f"program {program} cannot be heard at key {music.keys[0]}")
+        return wave[: np.flatnonzero(np.abs(wave) > _SILENCE * peak)[-1] + 1]
+
+    def _generate(self, seconds: float) -> np.ndarray:
+        """float32[samples] at `_FONT_RATE`, the mean of both channels."""
+        stereo = np.frombuffer(bytes(self._synth.generate(int(seconds * _FONT_RATE))), dtype=np.float32)
+        return stereo.reshape(-1, 2).mean(axis=1)
+
+
+def colour(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """float32[samples]: as another recording might be, in another room: bass, middle, treble, echo and noise."""
+    sound = torch.from_numpy(wave)
+    bass, middle, treble = rng.uniform(-_DECIBELS, _DECIBELS, 3)
+    sound = torchaudio.functional.bass_biquad(sound, RATE, bass, 300)
+    sound = torchaudio.functional.equalizer_biquad(sound, RATE, float(rng.uniform(300, 3000)), middle)
+    sound = torchaudio.functional.treble_biquad(sound, RATE, treble, 3000)
+    if rng.random() < 0.5:
+        sound = torchaudio.functional.fftconvolve(sound, _room(rng))[: len(sound)]
+    noise = rng.normal(0, rng.uniform(0, 0.01), len(wave)).astype(np.float32)
+    return level(level(sound.numpy()) + noise)
+
+
+def _room(rng: np.random.Generator) -> torch.Tensor:
+    """float32[samples], the answer of a room to a click: the click, and noise that fades within 0.1 to 0.6 seconds."""
+    seconds, loud = rng.uniform(0.1, 0.6), rng.uniform(0.01, 0.06)
+    times = np.arange(int(seconds * RATE)) / RATE
+    answer = loud * rng.normal(size=len(times)) * np.exp(-5 * times / seconds)
+    answer[0] = 1
+    return torch.from_numpy(answer.astype(np.float32))
+
+
+def level(wave: np.ndarray) -> np.ndarray:
+    """float32[samples] with its peak at 0.9."""
+    return wave * (0.9 / np.abs(wave).max())

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Stage 2 on sounds and captions, by run_scripts/pretrain/stage2.yaml; what stage 1 learnt stays as it is.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
+EPOCHS="${EPOCHS:-6}"
+LR="${LR:-5e-4}"
+usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [HYDRA OVERRIDES ...]
+Trains stage 2 on what prepare.sh left in \$OUT/data, on top of a stage 1 of examples/clipart; checkpoints go to
+\$OUT/stage2, the log to \$OUT/train.log. Started again, it goes on from the last checkpoint.
+  OUT=$OUT
+  CLIPART=$CLIPART (its vocabulary)
+  STAGE1=$STAGE1
+  SIZE=$SIZE  EPOCHS=$EPOCHS  BATCH=$BATCH  LR=$LR  THREADS=$OMP_NUM_THREADS
+  CPU=1        leave GPUs alone
+Overrides given here win, such as criterion.dcl_al_text_alpha=0." "$@"
+needs "$DATA/train.tsv" "run prepare.sh first"
+needs "$STAGE1" "run examples/clipart/train.sh first"
+OUT="$OUT/stage2" STAGE1="$STAGE1" bash "$ROOT/run_scripts/pretrain/stage2.sh" \
+    common.fp16=false "optimization.update_freq=[1]" dataset.num_workers=1 dataset.batch_size="$BATCH" \
+    model.encoder.checkpoint_activations=false model.encoder.drop_path_rate=0.1 task.max_duration=2 \
+    "optimization.lr=[$LR]" optimization.max_epoch="$EPOCHS" "$@" 2>&1 | tee -a "$OUT/train.log"

@@ -1,0 +1,237 @@
+"""Instruments of a sound font: what they play, what is said of it, and what is told in the end."""
+
+import csv
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from one_peace.data.prepare.files import write_manifest
+from one_peace.examples.instruments import accuracy, captions, gallery, general_midi, music, prepare, sounds
+from one_peace.examples.instruments.general_midi import FAMILIES, instruments, shown_in_pictures
+from one_peace.examples.instruments.music import Music
+from tests.examples.sound_font import write_sound_font
+
+VIOLIN, HELICOPTER = instruments()[40], instruments()[125]
+
+
+def test_tables():
+    assert [i.program for i in instruments()] == list(range(128)) and len({i.name for i in instruments()}) == 128
+    assert list(FAMILIES) == list(dict.fromkeys(i.family for i in instruments()))
+    assert set(Counter(i.family for i in instruments()).values()) == {8} and len(set(FAMILIES.values())) == 16
+    assert all(0 < i.lowest < i.highest - 12 < 116 for i in instruments())
+    assert VIOLIN.name == "a violin" and VIOLIN.family == "strings"
+    shown = shown_in_pictures()
+    assert shown["stamps/hobbies/music/string/cello"] == (instruments()[42],)
+    assert all(name.split("/")[0] in ("stamps", "clipart") for name in shown)
+
+
+@pytest.mark.parametrize("instrument", instruments()[::7], ids=lambda one: one.name)
+def test_notes_of_training_and_validation_differ(instrument):
+    rng = np.random.default_rng(0)
+    played = {split: [music.compose(instrument, split, rng) for _ in range(60)] for split in music.SPLITS}
+    keys = {split: {key for one in played[split] for key in one.keys} for split in played}
+    assert not keys["train"] & keys["valid"] and all(keys.values())
+    for one in (one for many in played.values() for one in many):
+        assert all(instrument.lowest <= key <= instrument.highest for key in one.keys)
+        assert 1 <= len(one.keys) <= 3 and 0.2 < one.seconds < 2 and one.pitch in music.PITCHES
+        assert len(one.keys) == 3 if one.chord else True
+    assert len({one.pitch for one in played["train"]}) == 3
+    if instrument.family != music.EFFECTS:
+        assert {len(one.keys) for one in played["train"]} == {1, 2, 3}
+
+
+def test_sentences():
+    rng = np.random.default_rng(0)
+    said = {captions.describe(VIOLIN, Music((60, 62), 0.3, False, "low"), rng) for _ in range(200)}
+    assert {"a violin", "two rising notes of a violin", "a violin, a string instrument"} <= said
+    assert "a violin playing a long high note" in {
+        captions.describe(VIOLIN, Music((90,), 1.0, False, "high"), rng) for _ in range(200)
+    }
+    assert "a chord of a violin" in {
+        captions.describe(VIOLIN, Music((60, 64, 67), 1.0, True, "low"), rng) for _ in range(200)
+    }
+    effect = {captions.describe(HELICOPTER, Music((60,), 1.0, False, "low"), rng) for _ in range(100)}
+    assert effect == {"a helicopter", "the sound of a helicopter", "a helicopter, a sound effect", "a sound effect"}
+
+
+def test_vocabulary_has_every_word():
+    rng = np.random.default_rng(0)
+    for instrument in instruments()[::5]:
+        known = {word for sentence in captions.vocabulary(instrument) for word in sentence.split()}
+        said = (captions.describe(instrument, music.compose(instrument, "train", rng), rng) for _ in range(200))
+        assert {word for sentence in said for word in sentence.split()} <= known | {"middle", "long", "short"}
+
+
+@pytest.fixture(scope="module")
+def font(tmp_path_factory) -> Path:
+    return write_sound_font(tmp_path_factory.mktemp("font") / "small.sf2")
+
+
+def _pitch(wave: np.ndarray) -> float:
+    part = wave[1000:9000]
+    return np.abs(np.fft.rfft(part * np.hanning(len(part)))).argmax() * sounds.RATE / len(part)
+
+
+def test_font_plays(font):
+    synth = sounds.SoundFont(font)
+    note = synth.play(40, Music((69,), 1.0, False, "low"), 100)
+    assert _pitch(note) == pytest.approx(440, abs=2) and 1.0 < len(note) / sounds.RATE < 1.4
+    higher = synth.play(40, Music((81,), 1.0, False, "low"), 100, tuning=-1.5)
+    assert _pitch(higher) == pytest.approx(880 * 2 ** (-1.5 / 12), abs=3)
+    chord = synth.play(40, Music((69, 76), 1.0, True, "low"), 100)
+    spectrum = np.abs(np.fft.rfft(chord[:16000]))
+    assert spectrum[435:445].max() > 0.3 * spectrum.max() < 3 * spectrum[654:664].max()
+    turn = synth.play(40, Music((69, 81), 0.6, False, "low"), 100)
+    assert _pitch(turn[: int(0.55 * sounds.RATE)]) == pytest.approx(440, abs=3)
+    assert _pitch(turn[int(0.65 * sounds.RATE) :]) == pytest.approx(880, abs=6)
+    assert (synth.play(40, Music((69,), 1.0, False, "low"), 100) == note).all(), (
+        "nothing is left of what sounded before"
+    )
+
+
+def test_fonts_that_are_not_for_use(tmp_path):
+    with pytest.raises(sounds.FontError, match="has no program 7"):
+        sounds.SoundFont(write_sound_font(tmp_path / "few.sf2", [n for n in range(128) if n != 7]))
+    (tmp_path / "bad.sf2").write_text("no font")
+    with pytest.raises(sounds.FontError, match=r"bad\.sf2: no sound font"):
+        sounds.SoundFont(tmp_path / "bad.sf2")
+
+
+def test_colour_keeps_the_pitch():
+    wave = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000).astype(np.float32) * 0.01
+    first, second = (sounds.colour(wave, np.random.default_rng(seed)) for seed in (0, 1))
+    assert np.abs(first).max() == pytest.approx(0.9) and first.dtype == np.float32
+    assert _pitch(first) == pytest.approx(440, abs=2) and np.abs(first - second).max() > 0.01
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def test_prepare(font, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(prepare, "instruments", lambda: instruments()[38:42])
+    arguments = ["--font", font, "--test-font", font, "--clips", 3, "--valid-clips", 1, "--test-clips", 2]
+    for name in ("one", "two"):
+        assert prepare.main(list(map(str, ["--out", tmp_path / name, *arguments]))) == 0
+    assert "clips: {'train': 12, 'valid': 4, 'test': 8}" in capsys.readouterr().out
+    rows = {split: _read(tmp_path / "one" / f"{split}.tsv") for split in music.SPLITS}
+    assert rows == {split: _read(tmp_path / "two" / f"{split}.tsv") for split in music.SPLITS}
+    assert [row["label"] for row in rows["valid"]] == (tmp_path / "one/labels.txt").read_text().splitlines()
+    assert {row["family"] for row in rows["train"]} == {"a bass", "a string instrument"}
+    assert all(row["label"] in row["text"] or row["family"] in row["text"] for row in rows["train"])
+    for row in rows["train"] + rows["test"]:
+        first, second = (soundfile.read(tmp_path / name / row["audio"]) for name in ("one", "two"))
+        assert (first[0] == second[0]).all() and first[1] == sounds.RATE and 0.2 < len(first[0]) / first[1] <= 2
+    assert prepare.main(["--out", str(tmp_path / "bad"), "--font", str(tmp_path / "one/train.tsv")]) == 1
+    assert "train.tsv: no sound font" in capsys.readouterr().err
+
+
+def test_accuracies(tmp_path, capsys):
+    violin, viola, trumpet, organ = ("a violin", "a viola", "a trumpet", "an organ")
+    strings, brass = FAMILIES["strings"], FAMILIES["brass"]
+    said = {
+        "labels": [(violin, violin), (viola, violin), (trumpet, violin), (trumpet, trumpet)],
+        "families": [(strings, strings), (organ, brass)],
+    }
+    for split in accuracy.SPLITS:
+        for what, answers in said.items():
+            rows = [(number, *answer) for number, answer in enumerate(answers)]
+            write_manifest(tmp_path / what / f"{split}_predictions.tsv", ("uniq_id", "predicted", "label"), rows)
+    assert accuracy.main([str(tmp_path)]) == 0
+    table = capsys.readouterr().out
+    assert "| the other font | 4 | 50.0 | 75.0 | 50.0 |" in table and "| chance | | 0.8 | 6.2 | 6.2 |" in table
+    assert "| strings | 3 | 33.3 | 66.7 |" in table and "| brass | 1 | 100.0 | 100.0 |" in table
+    assert table.strip() in (tmp_path / "accuracy.md").read_text()
+    assert accuracy.main([str(tmp_path / "none")]) == 1
+    assert "valid_predictions.tsv" in capsys.readouterr().err
+
+
+def test_gallery(tmp_path, capsys):
+    pictures = ["stamps/a", "stamps/hobbies/music/string/violin", "clipart/recreation/music/violin_mo_01"]
+    rows = [(name, f"images/{name}.png", "x") for name in pictures]
+    columns = ("image_id", "image", "caption")
+    further = [("clipart/recreation/music/violin_mo_01.0.1", rows[2][1], "a violin")]
+    write_manifest(tmp_path / "clip/train.tsv", columns, [*rows[1:], *further])
+    write_manifest(tmp_path / "clip/test.tsv", columns, rows[:1])
+    clips = [("k.flac", "a kalimba"), ("v.flac", "a violin"), ("f.flac", "a fiddle")]
+    write_manifest(tmp_path / "data/test.tsv", ("audio", "label"), clips)
+    arguments = ["--data", str(tmp_path / "data"), "--pictures", str(tmp_path / "clip")]
+    assert gallery.main(arguments) == 0
+    written = _read(tmp_path / "data/gallery.tsv")
+    names = [f"../clip/{image}" for _, image, _ in rows]
+    assert [(row["audio"], row["image"], row["text"]) for row in written] == [
+        ("v.flac", names[1], "a violin"),
+        ("f.flac", names[1], "a fiddle"),
+        ("v.flac", names[2], "a violin"),
+        ("f.flac", names[2], "a fiddle"),
+        ("", names[0], ""),
+        ("k.flac", "", ""),
+    ]
+    write_manifest(tmp_path / "clip/train.tsv", columns, rows[:1])
+    assert gallery.main(arguments) == 1
+    assert "none of the pictures shows an instrument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", ["prepare.sh", "train.sh", "evaluate.sh"])
+def test_scripts_explain_themselves_from_anywhere(script, tmp_path):
+    path = Path(general_midi.__file__).with_name(script)
+    answer = subprocess.run(["bash", path, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert answer.stdout.startswith("Usage: ") and "outputs/instruments" in answer.stdout
+
+
+@pytest.fixture
+def tools(tmp_path) -> dict[str, str]:
+    """An environment whose python and fairseq only write down in tmp_path/calls how they are called."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("python", "fairseq-hydra-train", "fairseq-validate"):
+        (folder / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "{tmp_path}/calls"\n')
+        (folder / name).chmod(0o755)
+    return {"PYTHON": str(folder / "python"), "OUT": str(tmp_path / "out"), "CLIPART": str(tmp_path / "clip")}
+
+
+def _call(script: str, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess:
+    path = Path(general_midi.__file__).with_name(script)
+    environment = {"PATH": "/usr/bin:/bin", **environment}
+    return subprocess.run(["bash", path, *arguments], env=environment, capture_output=True, text=True)
+
+
+def test_training_starts_from_clipart(tools, tmp_path):
+    assert "run prepare.sh first" in _call("train.sh", tools).stderr
+    for path in ("out/data/train.tsv", "clip/checkpoints/checkpoint_best.pt"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    assert _call("train.sh", tools | {"EPOCHS": "3"}, "criterion.dcl_al_text_alpha=0").returncode == 0
+    (call,) = (tmp_path / "calls").read_text().splitlines()
+    for part in (
+        f"task.data={tmp_path}/out/data",
+        f"task.bpe_dir={tmp_path}/clip/data/bpe",
+        f"checkpoint.finetune_from_model={tmp_path}/clip/checkpoints/checkpoint_best.pt",
+        f"checkpoint.save_dir={tmp_path}/out/stage2",
+        "model.size=tiny",
+        "optimization.max_epoch=3 criterion.dcl_al_text_alpha=0",
+    ):
+        assert f" {part}" in call
+    assert (tmp_path / "out/train.log").is_file()
+
+
+def test_evaluation_names_sounds_and_searches_pictures(tools, tmp_path):
+    for path in ("out/stage2/checkpoint_best.pt", "clip/checkpoints/checkpoint_best.pt"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    assert _call("evaluate.sh", tools, "--queries", "3").returncode == 0
+    merge, labels, families, accuracies, pairs, search = (tmp_path / "calls").read_text().splitlines()
+    joined = f"{tmp_path}/out/one_peace.pt"
+    assert merge.endswith(f"checkpoints/checkpoint_best.pt {tmp_path}/out/stage2/checkpoint_best.pt --out {joined}")
+    for call, column, classes in ((labels, "label", "labels"), (families, "family", "families")):
+        assert "--valid-subset valid,test" in call and f"--selected-cols uniq_id,audio,{column} " in call
+        assert f"--labels {tmp_path}/out/data/{classes}.txt" in call and f"--path {joined}" in call
+        prompts = call.split("--prompts ")[1].split()[0]
+        assert all("{label}" in line for line in Path(prompts).read_text().splitlines())
+    assert accuracies.endswith(f"{tmp_path}/out/results") and f"--pictures {tmp_path}/clip/data" in pairs
+    assert f"{joined} {tmp_path}/out/data/gallery.tsv" in search and search.endswith("text:image --queries 3")
