@@ -1,4 +1,4 @@
-"""The data sets of a reader of the documentation: a dozen captions, with pictures, sounds or series of numbers."""
+"""The data sets of a reader of the documentation: a dozen captions, with pictures, sounds or drawings."""
 
 from pathlib import Path
 
@@ -50,12 +50,14 @@ def write_sounds(folder: Path) -> None:
     _write_manifests(folder, ["uniq_id", "audio", "text"], rows)
 
 
-def write_sensors(folder: Path) -> None:
-    """``train.tsv`` and ``valid.tsv`` with columns id, caption, series, and the arrays they name."""
-    (folder / "series").mkdir(parents=True)
+def write_drawings(folder: Path) -> None:
+    """``train.tsv`` and ``valid.tsv`` with columns id, caption, drawing, and the SVG files they name."""
+    (folder / "drawings").mkdir(parents=True)
     rows = []
     for number, caption in enumerate(_captions(), start=1):
-        name = f"series/{number:04d}.npy"
-        np.save(folder / name, np.sin(number * np.arange(20 + number)))
+        name = f"drawings/{number:04d}.svg"
+        lines = "".join(f'<path d="m {x} 0 c 1 5 -1 5 0 {number}"/>' for x in range(number))
+        square = f'<g fill="{caption.split()[2]}" stroke="black"><rect width="20" height="{20 + number}"/>{lines}</g>'
+        (folder / name).write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40">{square}</svg>')
         rows.append([number, caption, name])
-    _write_manifests(folder, ["id", "caption", "series"], rows)
+    _write_manifests(folder, ["id", "caption", "drawing"], rows)

@@ -1,8 +1,8 @@
 """What the documentation tells a reader to type is typed here, in order, in a fresh checkout with small data sets.
 
 A fenced block says in its info string whether it is run: ``bash test``, ``python test``, or ``bash no-test: reason``
-for what needs GPUs or hours; those must still parse. ``file=PATH`` is a part of that file. Long runs are shortened as
-`SHORTER` says.
+for what needs GPUs or hours; those must still parse. ``file=PATH`` is a part of a file that the reader writes,
+``from=PATH`` one of a file that is there. Long runs are shortened as `SHORTER` says.
 """
 
 import functools
@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from tests.checkout import ROOT, copy_checkout, run
-from tests.small_data import train_vocabulary, write_pictures, write_sensors, write_sounds
+from tests.small_data import train_vocabulary, write_drawings, write_pictures, write_sounds
 
 DOCUMENTS = sorted(
     path.relative_to(ROOT)
@@ -57,7 +57,7 @@ def followed(tmp_path_factory) -> Callable[[Path], Path]:
         checkout = copy_checkout(tmp_path_factory.mktemp(document.stem) / "checkout")
         write_pictures(checkout / "my_data")
         write_sounds(checkout / "my_sounds")
-        write_sensors(checkout / "my_sensors")
+        write_drawings(checkout / "my_drawings")
         if document != Path("README.md"):  # the others go on where the README has a vocabulary
             train_vocabulary(checkout / "my_data/bpe")
         for language, mark, code in blocks(document):
@@ -84,6 +84,12 @@ def test_blocks_are_marked_and_parse(document, tmp_path):
             shell("bash", "-n", "-c", code, cwd=tmp_path)
         elif language == "python":
             compile(code, str(document), "exec")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_quotations_are_what_the_files_say(document):
+    quoted = [(b.mark.removeprefix("from="), b.code) for b in blocks(document) if b.mark.startswith("from=")]
+    assert [path for path, code in quoted if code not in (ROOT / path).read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.parametrize("document", [d for d in DOCUMENTS if any(b.mark == "test" for b in blocks(d))], ids=str)
