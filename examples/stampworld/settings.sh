@@ -4,7 +4,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../tuxpaint/common.sh"
 IMAGE_SIZE="${IMAGE_SIZE:-96}"
 SIZE="${SIZE:-tiny}"
 BENCHMARKS=(coco_retrieval refcoco refcoco+ refcocog vqa nlvr2 imagenet audiocaps_clotho_retrieval fsd50k vggsound avqa)
-export PATH="$(dirname "$PYTHON"):$PATH" BPE="$OUT/data/bpe"
+export PATH="$(dirname "$PYTHON"):$PATH" BPE="${BPE:-$OUT/data/bpe}" SIZE
 export OMP_NUM_THREADS="${THREADS:-$(nproc)}" OMP_WAIT_POLICY=PASSIVE
 
 # has_prepared: ends the script where prepare.sh has not run.
