@@ -68,7 +68,7 @@ setup(
         "examples": [
             "defusedxml>=0.7",
             "resvg-py>=0.5,<0.6",
-            "svgelements>=1.9",
+            "svgelements>=1.9,<2",
         ],
     },
     packages=[f"one_peace.{package}" for package in CODE + RECIPES],

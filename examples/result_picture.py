@@ -1,4 +1,4 @@
-"""Draws retrieval results, a query and its best matches a line: pictures, texts, and sounds as spectrograms."""
+"""Draws retrieval results, a query and its best matches a line: pictures, drawings, texts, sounds as spectrograms."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -73,6 +73,10 @@ def _show(axes: Axes, modality: str, value: str, notes: Mapping[str, str]) -> No
     elif modality == "audio":
         _spectrogram(axes, Path(value))
         axes.set_xlabel(textwrap.shorten(notes.get(value, ""), 32, placeholder=" ..."), fontsize=5.5, labelpad=2)
+    elif value.endswith(".svg"):
+        from one_peace.examples.clipart.drawings import draw  # its libraries are extras
+
+        axes.imshow(_flat(draw(Path(value))))
     else:
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)

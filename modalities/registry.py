@@ -50,8 +50,8 @@ def get_modality(name: str) -> Modality:
         return _MODALITIES[name]
     except KeyError:
         near = difflib.get_close_matches(name, _MODALITIES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown modality {name!r}{hint} (known: {', '.join(sorted(_MODALITIES))})") from None
+        hint = f"did you mean {near[0]!r}?" if near else "import the module that registers it (--user-dir)"
+        raise ValueError(f"unknown modality {name!r}; {hint} (known: {', '.join(sorted(_MODALITIES))})") from None
 
 
 def modality_names() -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from one_peace.data.errors import SampleError
 from one_peace.data.manifest import Manifest
@@ -16,6 +17,7 @@ from one_peace.examples import retrieval_report
 from one_peace.examples.clipart.drawings import DrawingError
 from one_peace.examples.new_modality import prepare
 from one_peace.examples.new_modality.segments import BOX, FILL, KIND, PLACES, POINTS, STROKE, read_segments
+from one_peace.examples.result_picture import Example, draw_examples
 from one_peace.modalities import get_modality
 from one_peace.models import from_pretrained
 from one_peace.models.merge import merge_checkpoints
@@ -251,6 +253,14 @@ def test_scripts_explain_themselves_and_name_what_is_missing(name, tmp_path):
         text=True,
     )
     assert done.returncode and "first" in done.stderr
+
+
+def test_results_show_drawings(tmp_path):
+    (tmp_path / "red.svg").write_text(f'{PAGE}<rect width="90" height="90" fill="#ff0000"/></svg>')
+    example = Example("", ("vector", str(tmp_path / "red.svg")), [("text", "a red square", True)])
+    draw_examples([example], tmp_path / "sheet.png", "Drawings")
+    red, green, blue = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).reshape(-1, 3).astype(int).T
+    assert ((red > 240) & (green < 15) & (blue < 15)).sum() > 1000
 
 
 def test_the_core_does_not_know_drawings():
