@@ -138,7 +138,8 @@ class ManifestTask(MeasuredTask):
         With ``max_tokens`` a batch holds as many samples of similar length as that many tokens, patches and frames.
         """
         dataset.by_length = max_tokens is not None
-        kwargs |= {"required_batch_size_multiple": 1, "max_positions": max_tokens}
+        # fairseq's buffer is a thread that nobody waits for: a process that ends while it runs may be aborted
+        kwargs |= {"required_batch_size_multiple": 1, "max_positions": max_tokens, "data_buffer_size": 0}
         iterator = super().get_batch_iterator(dataset, max_tokens, **kwargs)
         split = next((name for name, loaded in self.datasets.items() if loaded is dataset), "")
         if split == "train":

@@ -1,5 +1,7 @@
 """Batches within a budget of units (``--max-tokens``), by fairseq's own iterators and in a real run."""
 
+import threading
+
 import numpy as np
 import pytest
 import soundfile
@@ -65,6 +67,16 @@ def test_without_a_budget_batches_are_what_they_were(task, tmp_path):
     batches = read(task, dataset, shuffle=False, max_sentences=4)
     order = [3, 7, 6, 2, 8, 4, 1, 0, 9, 5]  # of seed 1, epoch 1, for ever
     assert [row for batch in batches for row in batch] == order and [len(batch) for batch in batches] == [4, 4, 2]
+
+
+def test_no_thread_is_left_when_a_run_ends_within_an_epoch(task, tmp_path):
+    dataset = sounds(tmp_path, [1] * 40)
+    for row in range(40):
+        soundfile.write(tmp_path / f"{row}.wav", np.zeros(16000), 16000)
+    before = threading.active_count()
+    batches = task.get_batch_iterator(dataset, max_sentences=1, data_buffer_size=2).next_epoch_itr()
+    next(iter(batches))
+    assert threading.active_count() == before
 
 
 def test_a_sample_beyond_the_budget_is_left_out_or_named(task, tmp_path, caplog):
