@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from one_peace.examples.stampworld import build, chance, recordings, score_vqa
+from one_peace.examples.stampworld import build, chance, recordings, report, score_vqa
 from one_peace.examples.stampworld.recordings import deal, find_recordings, load
 from one_peace.examples.tuxpaint.recordings import RATE
 from one_peace.modalities.text.reader import clean_text
@@ -229,6 +229,35 @@ def test_chance(built, capsys):
     counts = Counter(label for row in truth for label in row["labels"].split(","))
     assert found["fsd50k"]["eval"]["map"] == pytest.approx(100 * np.mean([n / len(truth) for n in counts.values()]))
     assert "| refcoco | testB | acc_iou50 |" in capsys.readouterr().out
+
+
+def test_report_puts_results_beside_guesses(built, tmp_path, capsys):
+    assert report.main([str(tmp_path)]) == 1 and "run prepare.sh first" in capsys.readouterr().err
+    chance.main([str(built)])
+    (tmp_path / "data").symlink_to(built)
+    question = json.loads((built / "vqa/v2_mscoco_test2015_annotations.json").read_text())["annotations"]
+    answers = [{"question_id": each["question_id"], "answer": each["answers"][0]["answer"]} for each in question]
+    for path, content in {
+        "checkpoints/refcoco/results/valid_metrics.json": {"acc_iou50": 61.26},
+        "scratch/refcoco/results/valid_metrics.json": {"acc_iou50": 40.0},
+        "checkpoints/audiocaps_clotho_retrieval/results/clotho_test_metrics.json": {"audio_r10": 30.0, "txt_r1": 7.0},
+        "checkpoints/imagenet/results/96/valid_metrics.json": {"accuracy": 50.0},
+        "scratch/vqa/results/test_metrics.json": {"vqa_score": 0.0},
+        "scratch/vqa/results/test_vqa.json": answers,
+    }.items():
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content))
+    capsys.readouterr()
+    assert report.main([str(tmp_path)]) == 0
+    cells = [tuple(map(str.strip, line.split("|")[1:-1])) for line in capsys.readouterr().out.splitlines()]
+    found = {cell[:3]: cell[4:] for cell in cells}
+    assert found["refcoco", "val", "acc_iou50"] == ("40.0", "61.3")
+    assert found["clotho", "evaluation", "text -> media R@10"] == ("", "30.0")
+    assert found["clotho", "evaluation", "media -> text R@1"] == ("", "7.0")
+    assert found["imagenet", "val", "accuracy"] == ("", "50.0")
+    assert float(found["vqa", "test", "vqa_score"][0]) > 30, "what people answered, by the server's score"
+    assert len(cells) == len(set(cells)) and ("nlvr2", "test1", "accuracy") in found
 
 
 def test_chance_of_a_box():
