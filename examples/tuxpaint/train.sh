@@ -27,7 +27,7 @@ mkdir -p "$OUT"
     --arch "$ARCH" --criterion image_text_pretrain_loss \
     --optimizer adjust_adam --adam-betas '(0.9,0.98)' --weight-decay 0.05 --clip-norm 3.0 \
     --lr "$LR" --lr-scheduler adjust_cosine --warmup-ratio 0.1 --max-update "$UPDATES" \
-    --batch-size "$BATCH" --num-workers 1 --seed "$SEED" \
+    --batch-size "$BATCH" --num-workers 1 --seed "$SEED" --fp16-no-flatten-grads \
     --validate-interval-updates 250 --validate-interval 1000000 --no-epoch-checkpoints \
     --best-checkpoint-metric r_mean --maximize-best-checkpoint-metric \
     --save-dir "$OUT/checkpoints" --log-format simple --log-interval 50 "$@" 2>&1 | tee -a "$OUT/train.log"
