@@ -106,3 +106,5 @@ class VqaTask(ClassifyTask):
         pairs = zip(ids, answers, strict=True)
         submission = [{"question_id": int(id) if id.isdecimal() else id, "answer": answer} for id, answer in pairs]
         results.write("vqa.json", json.dumps(submission, ensure_ascii=False) + "\n")
+        if not gathered["worth"].any():
+            logger.warning("no answer is worth anything: if they are secret, submit %s_vqa.json", results.split)

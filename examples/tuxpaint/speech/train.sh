@@ -4,9 +4,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 STAGE1_UPDATES="${STAGE1_UPDATES:-3000}"
 STAGE1_LR="${STAGE1_LR:-1e-3}"
-UPDATES="${UPDATES:-2250}"
-BATCH="${BATCH:-64}"
-LR="${LR:-5e-4}"
+UPDATES="${UPDATES:-4500}"
+BATCH="${BATCH:-32}"
+LR="${LR:-3e-4}"
 STEM="${STEM:-[(64, 40, 20), (64, 4, 4), (64, 8, 8)]}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [HYDRA OVERRIDES ...]
 Trains stage 1 on \$OUT/data (checkpoints in \$OUT/checkpoints, the best one in \$OUT/stage1.pt, the log in
