@@ -37,7 +37,7 @@ HELD_OUT = 0.2  # of the stamps of each kind
 # How many of each split: a size for tiny models on two CPU cores, and one for tests.
 FULL = {
     "scenes": {"train": 6000, "known": 400, "known_too": 400, "held_out": 400},
-    "pair sets": {"train": 1500, "known": 100, "held_out": 100},
+    "pair sets": {"train": 5000, "known": 200, "held_out": 200},
     "renderings": {"train": 10, "val": 3},
     "esc50 clips": {"class": 8},
     "fsd50k": {"train": 1600, "known": 240, "held_out": 240},

@@ -36,9 +36,10 @@ epochs_of() {
     case $1 in
         coco_retrieval) set -- 2 ;;
         stage1) set -- 3 ;;
-        vqa) set -- 4 ;;
-        refcoco* | nlvr2) set -- 6 ;;
-        imagenet | avqa) set -- 10 ;;
+        vqa | refcoco+ | refcocog) set -- 4 ;;
+        nlvr2) set -- 6 ;;
+        refcoco) set -- 8 ;;
+        imagenet | avqa | stage2) set -- 10 ;;
         *) set -- 20 ;;
     esac
     echo "${EPOCHS:-$1}"
