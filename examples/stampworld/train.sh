@@ -2,10 +2,6 @@
 # Pretrains on scenes and sounds with captions, then fine-tunes on each benchmark, by the recipes in run_scripts.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
-BATCH="${BATCH:-64}"
-LR="${LR:-1e-3}"
-AUDIO_BATCH="${AUDIO_BATCH:-32}"
-AUDIO_LR="${AUDIO_LR:-3e-4}"
 # 25 frames a second, by three convolutions: a third of the time of the released seven with 50
 STEM="${STEM:-[(64, 40, 20), (64, 4, 4), (64, 8, 8)]}"
 SCRATCH="${SCRATCH:-0}"
@@ -14,10 +10,8 @@ Pretrains (once: \$OUT/stage1, \$OUT/stage2, joined in \$OUT/pretrained.pt) on t
 audiocaps_clotho_retrieval, then fine-tunes on each BENCHMARK; checkpoints go to \$OUT/checkpoints/BENCHMARK. Started
 again, it goes on from the last checkpoint. The benchmarks: ${BENCHMARKS[*]} (default: all).
   OUT=$OUT
-  SIZE=$SIZE  IMAGE_SIZE=$IMAGE_SIZE  BATCH=$BATCH  LR=$LR  THREADS=$OMP_NUM_THREADS
-  AUDIO_BATCH=$AUDIO_BATCH  AUDIO_LR=$AUDIO_LR  STEM='$STEM'
-               the same for stage 2 and the benchmarks of sounds
-  EPOCHS       the same for all (default: 2 to 20, by how much data there is)
+  SIZE=$SIZE  IMAGE_SIZE=$IMAGE_SIZE  STEM='$STEM'  THREADS=$OMP_NUM_THREADS
+  EPOCHS, BATCH, LR   the same for all (default: what suits each benchmark and how much data there is)
   START, BPE   a stage-1 checkpoint and its vocabulary to begin with, such as Tux Paint's
   PRETRAINED   a checkpoint to fine-tune, instead of all pretraining
   SCRATCH=1    fine-tune nothing, train anew, to compare: checkpoints go to \$OUT/scratch/BENCHMARK
@@ -25,34 +19,37 @@ again, it goes on from the last checkpoint. The benchmarks: ${BENCHMARKS[*]} (de
   CPU=1        leave GPUs alone" "$@"
 has_prepared
 without_gpu
-RUN=(common.fp16=false "optimization.update_freq=[1]" "optimization.lr=[$LR]" dataset.num_workers=0
-    dataset.batch_size="$BATCH" model.encoder.checkpoint_activations=false model.encoder.drop_path_rate=0)
-SOUNDS=(dataset.batch_size="$AUDIO_BATCH" "optimization.lr=[$AUDIO_LR]" task.max_duration=2
+SOUNDS=(task.max_duration=2
     "++task.feature_encoder_spec='$STEM'" "++model.encoder.audio_adapter.feature_encoder_spec='$STEM'")
 STAGE1="$OUT/stage1/checkpoint_best.pt"
 
-# epochs_of BENCHMARK: how many, unless EPOCHS says so.
-epochs_of() {
-    case $1 in
-        coco_retrieval) set -- 2 ;;
-        stage1) set -- 3 ;;
-        vqa | refcoco+ | refcocog) set -- 4 ;;
-        nlvr2) set -- 6 ;;
-        refcoco) set -- 8 ;;
-        imagenet | avqa | stage2) set -- 10 ;;
-        *) set -- 20 ;;
+# run_settings RUN: sets RUN to how long and how the training of that name runs.
+run_settings() {
+    case $1 in # epochs, batch, learning rate
+        stage1) set -- 3 64 1e-3 ;;
+        coco_retrieval) set -- 2 64 1e-3 ;;
+        vqa) set -- 4 64 1e-3 ;;
+        imagenet) set -- 10 64 1e-3 ;;
+        refcoco) set -- 8 16 7e-4 ;; # of 16, 32 and 64, boxes learn best from 16 with as many examples
+        refcoco+ | refcocog | nlvr2) set -- 4 16 7e-4 ;;
+        stage2 | avqa | audiocaps*) set -- 10 32 3e-4 ;;
+        *) set -- 20 32 3e-4 ;;
     esac
-    echo "${EPOCHS:-$1}"
+    RUN=(common.fp16=false "optimization.update_freq=[1]" dataset.num_workers=0
+        optimization.max_epoch="${EPOCHS:-$1}" dataset.batch_size="${BATCH:-$2}" "optimization.lr=[${LR:-$3}]"
+        model.encoder.checkpoint_activations=false model.encoder.drop_path_rate=0)
 }
 
 pretrain() {
+    run_settings stage1
     [ -f "$STAGE1" ] || DATA="$OUT/manifests/coco_retrieval" OUT="$OUT/stage1" \
-        bash "$ROOT/run_scripts/pretrain/stage1.sh" "${RUN[@]}" optimization.max_epoch="$(epochs_of stage1)" \
-        optimization.max_update=0 lr_scheduler.warmup_updates=0 ++lr_scheduler.warmup_ratio=0.1 \
+        bash "$ROOT/run_scripts/pretrain/stage1.sh" "${RUN[@]}" optimization.max_update=0 \
+        lr_scheduler.warmup_updates=0 ++lr_scheduler.warmup_ratio=0.1 \
         task.patch_image_size="$IMAGE_SIZE" dataset.validate_interval_updates=0 checkpoint.save_interval_updates=0 \
         ${START:+checkpoint.finetune_from_model="$START"}
+    run_settings stage2
     DATA="$OUT/manifests/audiocaps_clotho_retrieval" STAGE1="$STAGE1" OUT="$OUT/stage2" \
-        bash "$ROOT/run_scripts/pretrain/stage2.sh" "${RUN[@]}" "${SOUNDS[@]}" optimization.max_epoch="$(epochs_of stage2)"
+        bash "$ROOT/run_scripts/pretrain/stage2.sh" "${RUN[@]}" "${SOUNDS[@]}"
     "$PYTHON" -m one_peace.models.merge "$STAGE1" "$OUT/stage2/checkpoint_best.pt" --out "$OUT/pretrained.pt"
 }
 
@@ -82,8 +79,8 @@ fi
 export PRETRAINED
 [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"
 for benchmark; do
+    run_settings "$benchmark"
     task_settings "$benchmark"
     DATA="$OUT/manifests/$benchmark" DATASET="$benchmark" OUT="$OUT/$folder/$benchmark" \
-        bash "$ROOT/run_scripts/$(recipe_of "$benchmark")/finetune.sh" "${RUN[@]}" "${SETTINGS[@]}" \
-        optimization.max_epoch="$(epochs_of "$benchmark")" optimizer.layer_decay=1
+        bash "$ROOT/run_scripts/$(recipe_of "$benchmark")/finetune.sh" "${RUN[@]}" "${SETTINGS[@]}" optimizer.layer_decay=1
 done
