@@ -30,8 +30,8 @@ run_settings() {
         coco_retrieval) set -- 2 64 1e-3 ;;
         vqa) set -- 4 64 1e-3 ;;
         imagenet) set -- 10 64 1e-3 ;;
-        refcoco) set -- 8 16 7e-4 ;; # of 16, 32 and 64, boxes learn best from 16 with as many examples
-        refcoco+ | refcocog | nlvr2) set -- 4 16 7e-4 ;;
+        refcoco) set -- 15 64 1e-3 ;;
+        refcoco+ | refcocog | nlvr2) set -- 4 64 1e-3 ;;
         stage2 | avqa | audiocaps*) set -- 10 32 3e-4 ;;
         *) set -- 20 32 3e-4 ;;
     esac
