@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fairseq import checkpoint_utils
 from fairseq.utils import import_user_module
@@ -20,6 +19,7 @@ from tqdm import tqdm
 from one_peace.benchmarks.machine import flops
 from one_peace.examples.tuxpaint import ablation
 
+CHECKPOINT = "checkpoints/checkpoint_last.pt"
 SPLITS = ("valid", "held_out")
 METRICS = ("txt_r1", "img_r1", "txt_r10", "img_r10")
 
@@ -39,22 +39,15 @@ def read_runs(out: Path) -> dict[str, list[Run]]:
     for done in sorted(out.glob("runs/*/done")):
         variant, _, seed = done.parent.name.rpartition("-")
         results = {s: json.loads((done.parent / f"results/{s}_metrics.json").read_text("utf-8")) for s in SPLITS}
-        updates = load(done.parent)[3]
+        state = checkpoint_utils.load_checkpoint_to_cpu(str(done.parent / CHECKPOINT))
+        updates = state["optimizer_history"][-1]["num_updates"]
         runs.setdefault(variant, []).append(Run(int(seed), updates, results))
     return runs
 
 
-def load(run: Path) -> tuple[Any, Any, Any, int]:
-    """Model, configuration, task and number of updates of a run's last checkpoint."""
-    path = str(run / "checkpoints/checkpoint_last.pt")
-    state = checkpoint_utils.load_checkpoint_to_cpu(path)
-    (model,), cfg, task = checkpoint_utils.load_model_ensemble_and_task([path], state=state)
-    return model, cfg, task, state["optimizer_history"][-1]["num_updates"]
-
-
 def flops_of_update(run: Path) -> int:
     """Counted on the first batch: forward and backward."""
-    model, cfg, task, _ = load(run)
+    (model,), cfg, task = checkpoint_utils.load_model_ensemble_and_task([str(run / CHECKPOINT)])
     criterion = task.build_criterion(cfg.criterion)
     task.load_dataset("train")
     dataset = task.dataset("train")
