@@ -1,5 +1,6 @@
 """Separate attention against the shared one, and the three commands on a few generated stamps."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -97,8 +98,13 @@ def test_commands_train_and_table_every_variant(made):
     rows = {line[0]: line for line in lines if line and line[0] in VARIANTS}
     assert set(rows) == set(VARIANTS)
     assert [rows[name][1:3] for name in VARIANTS] == [["1", "3"], ["1", "2"]]
-    assert all(0 <= float(cell) <= 100 for row in rows.values() for cell in row[4:])
+    for name in VARIANTS:
+        results = made / f"out/runs/{name}-1/results"
+        metrics = [json.loads((results / f"{split}_metrics.json").read_text()) for split in report.SPLITS]
+        assert rows[name][4:] == [f"{each[metric]:.1f}" for each in metrics for metric in report.METRICS]
     assert (made / "out/curves.png").is_file()
+    alone, both = (report.flops_of_update(made / f"out/runs/{name}-1") for name in VARIANTS)
+    assert 0 < 2 * alone < both, "denoising adds a joint pass and three of what is kept"
 
 
 def test_spread_is_the_samples():

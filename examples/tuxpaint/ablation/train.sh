@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 SEEDS="${SEEDS:-1 2 3}"
 UPDATES="${UPDATES:-400}"
-ALONE_UPDATES="${ALONE_UPDATES:-$((UPDATES * 5 / 2))}"
+ALONE_UPDATES="${ALONE_UPDATES:-$((UPDATES * 11 / 4))}" # an update takes 15 GFLOP, one with both contrasts 42
 VARIANTS="${VARIANTS:-both alone both_separate alone_separate}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [FLAGS OF fairseq-train ...]
 Trains every variant with every seed on \$OUT/data; \$OUT/runs/VARIANT-SEED holds checkpoints, log and results. Started
