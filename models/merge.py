@@ -38,7 +38,7 @@ def merge_checkpoints(paths: Sequence[str | Path]) -> dict[str, Any]:
         for key, value in state["model"].items():
             if _PRETRAINING_ONLY.match(key):
                 continue
-            if key in weights and key != "logit_scale" and not torch.equal(weights[key], value):
+            if key in weights and key != "logit_scale" and not _same(weights[key], value):
                 raise ValueError(f"{path}: {key} differs from {paths[0]}; only stages of one model can be merged")
             weights.setdefault(key, value)
         cfg = cfg or dict(state["cfg"])
@@ -56,6 +56,13 @@ def merge_checkpoints(paths: Sequence[str | Path]) -> dict[str, Any]:
         "extra_state": {"train_iterator": {"epoch": 1}},
         "last_optimizer_state": None,
     }
+
+
+def _same(weight: Tensor, later: Tensor) -> bool:
+    """Whether a later stage took over a weight: one that trains in a half precision has rounded it."""
+    return any(
+        torch.equal(weight.to(dtype).to(later.dtype), later) for dtype in (weight.dtype, torch.bfloat16, torch.float16)
+    )
 
 
 def main() -> int:

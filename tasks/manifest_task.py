@@ -1,5 +1,6 @@
 """What all tasks over manifests share: options, readers, data sets and batches."""
 
+import gc
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -147,6 +148,11 @@ class ManifestTask(MeasuredTask):
         else:
             self.begin_measuring(split)
         return iterator
+
+    def begin_epoch(self, epoch: int, model) -> None:
+        """Ends the worker processes of the epoch before: fairseq's iterators are reference cycles, which keep them."""
+        gc.collect()
+        super().begin_epoch(epoch, model)
 
     def filter_indices_by_size(self, indices, dataset, max_positions=None, ignore_invalid_inputs=False):
         """The rows that fit into a batch of their own; fairseq asks to leave out the others in training.

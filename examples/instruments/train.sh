@@ -12,6 +12,7 @@ Trains stage 2 on what prepare.sh left in \$OUT/data, on top of a stage 1 of exa
   STAGE1=$STAGE1
   SIZE=$SIZE  EPOCHS=$EPOCHS  BATCH=$BATCH  LR=$LR  THREADS=$OMP_NUM_THREADS
   CPU=1        leave GPUs alone
+  BF16=1       bfloat16: half as fast again on CPUs that multiply it (avx512_bf16, amx_bf16)
 Overrides given here win, such as criterion.dcl_al_text_alpha=0." "$@"
 needs "$DATA/train.tsv" "run prepare.sh first"
 needs "$STAGE1" "run examples/clipart/train.sh first"

@@ -12,10 +12,12 @@ checkpoints go to \$OUT/stage2, the log to \$OUT/train.log. Started again, it go
   STAGE1=$STAGE1
   THREADS=$OMP_NUM_THREADS
   CPU=1        leave GPUs alone
+  BF16=1       bfloat16: half as fast again on CPUs that multiply it (avx512_bf16, amx_bf16)
 Overrides win over vector.yaml, such as optimization.max_update=600." "$@"
 needs "$OUT/data/train.tsv" "run prepare.sh first"
 needs "$STAGE1" "run examples/clipart/train.sh first"
 [ "${CPU:-0}" != 1 ] || set -- ++common.cpu=true "$@"
+[ "${BF16:-0}" != 1 ] || set -- ++common.bf16=true ++common.fp16_no_flatten_grads=true "$@"
 "$(dirname "$PYTHON")/fairseq-hydra-train" --config-dir "$HERE" --config-name vector \
     common.user_dir="$(hydra_text "$HERE")" task.data="$(hydra_text "$OUT/data")" \
     task.bpe_dir="$(hydra_text "$CLIPART/data/bpe")" checkpoint.finetune_from_model="$(hydra_text "$STAGE1")" \

@@ -8,7 +8,7 @@ fetched as Debian packages (no root, nothing is installed). Below DIR, each as i
     vqa/        questions and annotations              of the pictures in coco/
     nlvr2/      data, images, scenes
     imagenet/   train, val, LOC_synset_mapping.txt
-    esc50/, fsd50k/, vggsound/, avqa/, audiocaps/, clotho/
+    esc50/, fsd50k/, vggsound/, avqa/, audiocaps/, clotho/, macs/
     bpe/        a vocabulary of the training texts
 
 What is called test (RefCOCO: testB; NLVR2: test1; FSD50K: eval; Clotho: evaluation; ImageNet, AVQA: val) has held-out
@@ -45,6 +45,7 @@ FULL = {
     "avqa": {"train": 800, "held_out": 150},
     "audiocaps": {"train": 1600, "known": 150, "held_out": 150},
     "clotho": {"train": 400, "known": 100, "held_out": 100},
+    "macs": {"train": 10000},
 }
 _FEW = {"train": 12, "known": 6, "held_out": 6}
 SMALL = {
@@ -57,6 +58,7 @@ SMALL = {
     "avqa": _FEW,
     "audiocaps": _FEW,
     "clotho": _FEW,
+    "macs": _FEW,
 }
 
 Sizes = Mapping[str, Mapping[str, int]]
@@ -83,6 +85,7 @@ def build_sounds(stamps: Path, samples: Path | None, sizes: Sizes, seconds: floa
     sounds.write_avqa(mixer, sizes["avqa"], out / "avqa")
     sounds.write_audiocaps(mixer, sizes["audiocaps"], out / "audiocaps")
     sounds.write_clotho(mixer, sizes["clotho"], out / "clotho")
+    sounds.write_macs(mixer, sizes["macs"], out / "macs")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

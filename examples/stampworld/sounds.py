@@ -1,4 +1,4 @@
-"""ESC-50, FSD50K, VGGSound, AVQA, AudioCaps and Clotho, of clips that are mixed from recordings."""
+"""ESC-50, FSD50K, VGGSound, AVQA, AudioCaps, Clotho and MACS, of clips that are mixed from recordings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from one_peace.examples.stampworld.files import fresh, generator, write_csv, write_json
+from one_peace.examples.stampworld.files import fresh, generator, write_csv, write_json, write_yaml
 from one_peace.examples.stampworld.recordings import SPEECH, Recording, in_turn, load, together
 from one_peace.examples.stampworld.words import choose, indefinite
 from one_peace.examples.tuxpaint.recordings import RATE
@@ -188,6 +188,17 @@ def write_clotho(mixer: Mixer, counts: Mapping[str, int], out: Path) -> None:
             _write(out / official / name, clip.wave)
             rows.append((name, *_captions(clip, 5, rng)))
         write_csv(out / f"clotho_captions_{official}.csv", rows)
+
+
+def write_macs(mixer: Mixer, counts: Mapping[str, int], out: Path) -> None:
+    """Clips of one or two sounds with one caption each, all to train on."""
+    files = []
+    for index, rng in mixer.each("MACS", "train", counts["train"]):
+        clip, name = mix_new(mixer, "train", set(), rng), f"mixture-{index:05d}.wav"
+        _write(out / "audio" / name, clip.wave)
+        annotation = {"annotator_id": 1, "sentence": _captions(clip, 1, rng)[0], "tags": list(clip.labels)}
+        files.append({"filename": name, "annotations": [annotation]})
+    write_yaml(out / "MACS.yaml", {"files": files})
 
 
 def mix_new(mixer: Mixer, split: str, seen: set[object], rng: np.random.Generator) -> Clip:

@@ -6,8 +6,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 STEM="${STEM:-[(64, 40, 20), (64, 4, 4), (64, 8, 8)]}"
 SCRATCH="${SCRATCH:-0}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [BENCHMARK ...]
-Pretrains (once: \$OUT/stage1, \$OUT/stage2, joined in \$OUT/pretrained.pt) on the training sets of coco_retrieval and
-audiocaps_clotho_retrieval, then fine-tunes on each BENCHMARK; checkpoints go to \$OUT/checkpoints/BENCHMARK. Started
+Pretrains (once: \$OUT/stage1, \$OUT/stage2, joined in \$OUT/pretrained.pt) on coco_retrieval's training set and on
+all sounds with captions, then fine-tunes on each BENCHMARK; checkpoints go to \$OUT/checkpoints/BENCHMARK. Started
 again, it goes on from the last checkpoint. The benchmarks: ${BENCHMARKS[*]} (default: all).
   OUT=$OUT
   SIZE=$SIZE  IMAGE_SIZE=$IMAGE_SIZE  STEM='$STEM'  THREADS=$OMP_NUM_THREADS
@@ -32,7 +32,8 @@ run_settings() {
         imagenet) set -- 10 64 1e-3 ;;
         refcoco) set -- 15 64 1e-3 ;;
         refcoco+ | refcocog | nlvr2) set -- 4 64 1e-3 ;;
-        stage2 | avqa | audiocaps*) set -- 10 32 3e-4 ;;
+        stage2) set -- 5 32 3e-4 ;;
+        avqa | audiocaps*) set -- 10 32 3e-4 ;;
         *) set -- 20 32 3e-4 ;;
     esac
     RUN=(common.fp16=false "optimization.update_freq=[1]" dataset.num_workers=0
@@ -48,7 +49,7 @@ pretrain() {
         task.patch_image_size="$IMAGE_SIZE" dataset.validate_interval_updates=0 checkpoint.save_interval_updates=0 \
         ${START:+checkpoint.finetune_from_model="$START"}
     run_settings stage2
-    DATA="$OUT/manifests/audiocaps_clotho_retrieval" STAGE1="$STAGE1" OUT="$OUT/stage2" \
+    DATA="$OUT/manifests/stage2" STAGE1="$STAGE1" OUT="$OUT/stage2" \
         bash "$ROOT/run_scripts/pretrain/stage2.sh" "${RUN[@]}" "${SOUNDS[@]}"
     "$PYTHON" -m one_peace.models.merge "$STAGE1" "$OUT/stage2/checkpoint_best.pt" --out "$OUT/pretrained.pt"
 }

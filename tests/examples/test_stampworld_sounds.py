@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
 from one_peace.examples.stampworld import build, chance, recordings, report, score_vqa
 from one_peace.examples.stampworld.recordings import deal, find_recordings, load
@@ -172,6 +173,9 @@ def test_captions_of_sounds(built):
         rows = table(built / f"clotho/clotho_captions_{split}.csv")
         assert list(rows[0]) == ["file_name", *(f"caption_{n}" for n in range(1, 6))]
         clips += [(built / "clotho" / split / row["file_name"], list(row.values())[1:]) for row in rows]
+    macs = yaml.safe_load((built / "macs/MACS.yaml").read_text())["files"]
+    clips += [(built / "macs/audio" / file["filename"], [a["sentence"] for a in file["annotations"]]) for file in macs]
+    assert len(macs) == 12
     for path, captions in clips:
         wave = read_wave(path)
         for caption in captions:
@@ -207,13 +211,15 @@ def test_prepare_reads_all(built, tmp_path):
         "fsd50k": ["--fsd50k", built / "fsd50k"],
         "vggsound": ["--csv", built / "vggsound/vggsound.csv", "--sounds", built / "vggsound/sounds"],
         "avqa": ["--avqa", built / "avqa", "--sounds", built / "avqa/sounds"],
-        "audiocaps_clotho_retrieval": ["--audiocaps", built / "audiocaps", "--clotho", built / "clotho"],
+        "audiocaps_clotho_retrieval": [
+            *("--audiocaps", built / "audiocaps", "--clotho", built / "clotho", "--macs", built / "macs"),
+        ],
     }.items():
         module = import_module(f"one_peace.data.prepare.{name}")
         assert module.main(["--out", str(tmp_path / name), *map(str, options)]) == 0
     rows = {path.parent.name: len(path.read_text().splitlines()) - 1 for path in tmp_path.glob("*/train.tsv")}
     assert rows["coco_retrieval"] == 24 * 5 and rows["nlvr2"] == 24 and rows["fsd50k"] == 12
-    assert rows["audiocaps_clotho_retrieval"] == 12 + 12 * 5 and (tmp_path / "esc50/test.tsv").is_file()
+    assert rows["audiocaps_clotho_retrieval"] == 12 + 12 * 5 + 12 and (tmp_path / "esc50/test.tsv").is_file()
 
 
 def test_chance(built, capsys):

@@ -1,6 +1,9 @@
 """Batches within a budget of units (``--max-tokens``), by fairseq's own iterators and in a real run."""
 
+import gc
+import multiprocessing
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -77,6 +80,25 @@ def test_no_thread_is_left_when_a_run_ends_within_an_epoch(task, tmp_path):
     batches = task.get_batch_iterator(dataset, max_sentences=1, data_buffer_size=2).next_epoch_itr()
     next(iter(batches))
     assert threading.active_count() == before
+
+
+def test_worker_processes_end_with_their_epoch(task, tmp_path):
+    dataset = sounds(tmp_path, [1] * 8)
+    for row in range(8):
+        soundfile.write(tmp_path / f"{row}.wav", np.zeros(16000), 16000)
+    gc.disable()  # which might find them by chance
+    try:
+        for epoch in range(1, 5):  # as a run does it
+            iterator = task.get_batch_iterator(dataset, epoch=epoch, max_sentences=2, num_workers=1)
+            batches = iterator.next_epoch_itr()
+            task.begin_epoch(epoch, None)
+            assert len(list(batches)) == 4
+            deadline = time.monotonic() + 60  # a process takes a moment to end
+            while len(multiprocessing.active_children()) > 1 and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert len(multiprocessing.active_children()) == 1
+    finally:
+        gc.enable()
 
 
 def test_a_sample_beyond_the_budget_is_left_out_or_named(task, tmp_path, caplog):
