@@ -10,7 +10,7 @@ Trains stage 2 on what prepare.sh left in \$OUT/data, on top of a stage 1 of exa
   OUT=$OUT
   CLIPART=$CLIPART (its vocabulary)
   STAGE1=$STAGE1
-  SIZE=$SIZE  EPOCHS=$EPOCHS  BATCH=$BATCH  LR=$LR  THREADS=$OMP_NUM_THREADS
+  SIZE=$SIZE  EPOCHS=$EPOCHS  BATCH=$BATCH  LR=$LR  STEM='$STEM'  THREADS=$OMP_NUM_THREADS
   CPU=1        leave GPUs alone
   BF16=1       bfloat16: half as fast again on CPUs that multiply it (avx512_bf16, amx_bf16)
 Overrides given here win, such as criterion.dcl_al_text_alpha=0." "$@"
@@ -19,4 +19,4 @@ needs "$STAGE1" "run examples/clipart/train.sh first"
 OUT="$OUT/stage2" STAGE1="$STAGE1" bash "$ROOT/run_scripts/pretrain/stage2.sh" \
     common.fp16=false "optimization.update_freq=[1]" dataset.num_workers=1 dataset.batch_size="$BATCH" \
     model.encoder.checkpoint_activations=false model.encoder.drop_path_rate=0.1 task.max_duration=2 \
-    "optimization.lr=[$LR]" optimization.max_epoch="$EPOCHS" "$@" 2>&1 | tee -a "$OUT/train.log"
+    "optimization.lr=[$LR]" optimization.max_epoch="$EPOCHS" "${SHORT_STEM[@]}" "$@" 2>&1 | tee -a "$OUT/train.log"

@@ -2,8 +2,6 @@
 # Pretrains on scenes and sounds with captions, then fine-tunes on each benchmark, by the recipes in run_scripts.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
-# 25 frames a second, by three convolutions: a third of the time of the released seven with 50
-STEM="${STEM:-[(64, 40, 20), (64, 4, 4), (64, 8, 8)]}"
 SCRATCH="${SCRATCH:-0}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [BENCHMARK ...]
 Pretrains (once: \$OUT/stage1, \$OUT/stage2, joined in \$OUT/pretrained.pt) on coco_retrieval's training set and on
@@ -19,8 +17,7 @@ again, it goes on from the last checkpoint. The benchmarks: ${BENCHMARKS[*]} (de
   CPU=1        leave GPUs alone" "$@"
 has_prepared
 without_gpu
-SOUNDS=(task.max_duration=2
-    "++task.feature_encoder_spec='$STEM'" "++model.encoder.audio_adapter.feature_encoder_spec='$STEM'")
+SOUNDS=(task.max_duration=2 "${SHORT_STEM[@]}")
 STAGE1="$OUT/stage1/checkpoint_best.pt"
 
 # run_settings RUN: sets RUN to how long and how the training of that name runs.

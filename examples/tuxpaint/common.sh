@@ -2,6 +2,9 @@
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 PYTHON="${PYTHON:-$([ -x "$ROOT/.venv/bin/python" ] && echo "$ROOT/.venv/bin/python" || command -v python3)}"
 OUT="$(realpath -m "${OUT:-$ROOT/outputs/${EXAMPLE:-tuxpaint}}")"
+# The audio stem: 25 frames a second, by three convolutions; a third of the time of the released seven with 50
+STEM="${STEM:-[(64, 40, 20), (64, 4, 4), (64, 8, 8)]}"
+SHORT_STEM=("++task.feature_encoder_spec='$STEM'" "++model.encoder.audio_adapter.feature_encoder_spec='$STEM'")
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
 # usage TEXT ARGS...: prints TEXT and ends the script if ARGS ask for help.

@@ -7,7 +7,6 @@ STAGE1_LR="${STAGE1_LR:-1e-3}"
 UPDATES="${UPDATES:-4500}"
 BATCH="${BATCH:-32}"
 LR="${LR:-3e-4}"
-STEM="${STEM:-[(64, 40, 20), (64, 4, 4), (64, 8, 8)]}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [HYDRA OVERRIDES ...]
 Trains stage 1 on \$OUT/data (checkpoints in \$OUT/checkpoints, the best one in \$OUT/stage1.pt, the log in
 \$OUT/train.log) and stage 2 on \$OUT/sounds (\$OUT/stage2, with its log), and joins both in \$OUT/one_peace.pt. Started
@@ -28,13 +27,12 @@ if [ ! -f "$STAGE1" ]; then
     env -u BATCH UPDATES="$STAGE1_UPDATES" LR="$STAGE1_LR" bash "$ROOT/examples/tuxpaint/train.sh" "${flags[@]}"
     cp "$OUT/checkpoints/checkpoint_best.pt" "$STAGE1"
 fi
-# 25 frames a second, by three convolutions; released weights, masks and frozen parts.
 DATA="$OUT/sounds" BPE="$OUT/data/bpe" STAGE1="$STAGE1" OUT="$OUT/stage2" SIZE=tiny \
     bash "$ROOT/run_scripts/pretrain/stage2.sh" \
     common.fp16=false "optimization.update_freq=[1]" optimization.max_epoch=0 ++optimization.max_update="$UPDATES" \
     dataset.num_workers=1 dataset.batch_size="$BATCH" "optimization.lr=[$LR]" task.max_duration=2 \
     model.encoder.checkpoint_activations=false model.encoder.drop_path_rate=0.1 \
-    "++task.feature_encoder_spec='$STEM'" "++model.encoder.audio_adapter.feature_encoder_spec='$STEM'" \
+    "${SHORT_STEM[@]}" \
     "dataset.valid_subset='valid,held_out'" ++dataset.validate_interval=1000000 ++dataset.validate_interval_updates=500 \
     "$@"
 "$PYTHON" -m one_peace.models.merge "$STAGE1" "$OUT/stage2/checkpoint_best.pt" --out "$OUT/one_peace.pt"
