@@ -5,7 +5,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 CHECKPOINT="${CHECKPOINT:-$OUT/stage2/checkpoint_best.pt}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [OPTIONS]
 Joins both stages in \$OUT/one_peace.pt, names the sounds of both fonts by what instruments and families are called
-(\$OUT/results/accuracy.md), and searches pictures by sounds (\$OUT/report/report.md and report.png).
+(\$OUT/results/accuracy.md), searches pictures by sounds (\$OUT/report/report.md and report.png), and draws
+\$OUT/report/curves.png of stage 2 and map.png of pictures, names and sounds of the other font.
   OUT=$OUT
   CLIPART=$CLIPART (its pictures and vocabulary)
   STAGE1=$STAGE1
@@ -27,6 +28,13 @@ name labels label
 name families family
 "$PYTHON" -m one_peace.examples.instruments.accuracy "$OUT/results"
 "$PYTHON" -m one_peace.examples.instruments.gallery --data "$DATA" --pictures "$CLIPART/data"
-exec "$PYTHON" -m one_peace.examples.retrieval_report "$OUT/one_peace.pt" "$DATA/gallery.tsv" --out "$OUT/report" \
-    --title "Pictures by sounds of the other font, among all stamps and drawings" --queries 5 \
-    --columns audio=audio image=image text=text --emergent audio:image image:audio --directions text:image "$@"
+views=(--columns audio=audio image=image text=text)
+"$PYTHON" -m one_peace.examples.retrieval_report "$OUT/one_peace.pt" "$DATA/gallery.tsv" --out "$OUT/report" \
+    --title "Pictures by sounds of the other font, among all stamps and drawings" --queries 5 "${views[@]}" \
+    --emergent audio:image image:audio --directions text:image "$@"
+if [ -f "$OUT/train.log" ]; then
+    "$PYTHON" -m one_peace.examples.plots.curves "$OUT/train.log" --out "$OUT/report/curves.png" --title "Stage 2" \
+        --metrics train_inner:atc_loss train_inner:dcl_audio_loss '*:txt_r1' '*:audio_r1' '*:r_mean'
+fi
+"$PYTHON" -m one_peace.examples.plots.joint_space "$OUT/one_peace.pt" "$DATA/gallery.tsv" --out "$OUT/report/map.png" \
+    "${views[@]}" --title "Sounds of the other font, names, pictures"

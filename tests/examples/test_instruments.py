@@ -225,8 +225,9 @@ def test_evaluation_names_sounds_and_searches_pictures(tools, tmp_path):
     for path in ("out/stage2/checkpoint_best.pt", "clip/checkpoints/checkpoint_best.pt"):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).touch()
+    (tmp_path / "out/train.log").touch()
     assert _call("evaluate.sh", tools, "--queries", "3").returncode == 0
-    merge, labels, families, accuracies, pairs, search = (tmp_path / "calls").read_text().splitlines()
+    merge, labels, families, accuracies, pairs, search, curves, places = (tmp_path / "calls").read_text().splitlines()
     joined = f"{tmp_path}/out/one_peace.pt"
     assert merge.endswith(f"checkpoints/checkpoint_best.pt {tmp_path}/out/stage2/checkpoint_best.pt --out {joined}")
     for call, column, classes in ((labels, "label", "labels"), (families, "family", "families")):
@@ -236,3 +237,5 @@ def test_evaluation_names_sounds_and_searches_pictures(tools, tmp_path):
         assert all("{label}" in line for line in Path(prompts).read_text().splitlines())
     assert accuracies.endswith(f"{tmp_path}/out/results") and f"--pictures {tmp_path}/clip/data" in pairs
     assert f"{joined} {tmp_path}/out/data/gallery.tsv" in search and search.endswith("text:image --queries 3")
+    assert f"plots.curves {tmp_path}/out/train.log" in curves
+    assert f"plots.joint_space {joined} {tmp_path}/out/data/gallery.tsv" in places
