@@ -32,9 +32,6 @@ views=(--columns audio=audio image=image text=text)
 "$PYTHON" -m one_peace.examples.retrieval_report "$OUT/one_peace.pt" "$DATA/gallery.tsv" --out "$OUT/report" \
     --title "Pictures by sounds of the other font, among all stamps and drawings" --queries 5 "${views[@]}" \
     --emergent audio:image image:audio --directions text:image "$@"
-if [ -f "$OUT/train.log" ]; then
-    "$PYTHON" -m one_peace.examples.plots.curves "$OUT/train.log" --out "$OUT/report/curves.png" --title "Stage 2" \
-        --metrics train_inner:atc_loss train_inner:dcl_audio_loss '*:txt_r1' '*:audio_r1' '*:r_mean'
-fi
+curves "$OUT/train.log" train_inner:atc_loss train_inner:dcl_audio_loss '*:txt_r1' '*:audio_r1' '*:r_mean'
 "$PYTHON" -m one_peace.examples.plots.joint_space "$OUT/one_peace.pt" "$DATA/gallery.tsv" --out "$OUT/report/map.png" \
     "${views[@]}" --title "Sounds of the other font, names, pictures"

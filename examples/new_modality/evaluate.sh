@@ -28,9 +28,6 @@ report held_out test.tsv "Drawings kept from training" \
     --directions vector:text text:vector --emergent vector:image image:vector "$@"
 report all all.tsv "Drawings kept from training, among all titles and pictures" \
     --directions vector:text --emergent vector:image "$@"
-if [ -f "$OUT/train.log" ]; then
-    "$PYTHON" -m one_peace.examples.plots.curves "$OUT/train.log" --out "$OUT/report/curves.png" --title "Stage 2" \
-        --metrics train_inner:vtc_loss train_inner:dcl_vector_loss '*:txt_r1' '*:vector_r1' '*:r_mean'
-fi
+curves "$OUT/train.log" train_inner:vtc_loss train_inner:dcl_vector_loss '*:txt_r1' '*:vector_r1' '*:r_mean'
 "$PYTHON" -m one_peace.examples.plots.joint_space "$OUT/one_peace.pt" "$OUT/data/test.tsv" --out "$OUT/report/map.png" \
     "${views[@]}" --links 25 --title "Held-out drawings, titles, pictures"

@@ -3,7 +3,7 @@
 set -euo pipefail
 EXAMPLE=new_modality
 source "$(dirname "${BASH_SOURCE[0]}")/../clipart/stage1.sh"
-source "$ROOT/run_scripts/launch.sh" # hydra_text, HERE
+source "$ROOT/run_scripts/launch.sh" # train, hydra_text, HERE
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [HYDRA OVERRIDES ...]
 Trains the drawings' branch on what prepare.sh left in \$OUT/data, by vector.yaml, on top of a stage 1 of examples/clipart;
 checkpoints go to \$OUT/stage2, the log to \$OUT/train.log. Started again, it goes on from the last checkpoint.
@@ -16,9 +16,7 @@ checkpoints go to \$OUT/stage2, the log to \$OUT/train.log. Started again, it go
 Overrides win over vector.yaml, such as optimization.max_update=600." "$@"
 needs "$OUT/data/train.tsv" "run prepare.sh first"
 needs "$STAGE1" "run examples/clipart/train.sh first"
-[ "${CPU:-0}" != 1 ] || set -- ++common.cpu=true "$@"
-[ "${BF16:-0}" != 1 ] || set -- ++common.bf16=true ++common.fp16_no_flatten_grads=true "$@"
-"$(dirname "$PYTHON")/fairseq-hydra-train" --config-dir "$HERE" --config-name vector \
-    common.user_dir="$(hydra_text "$HERE")" task.data="$(hydra_text "$OUT/data")" \
-    task.bpe_dir="$(hydra_text "$CLIPART/data/bpe")" checkpoint.finetune_from_model="$(hydra_text "$STAGE1")" \
-    checkpoint.save_dir="$(hydra_text "$OUT/stage2")" "$@" 2>&1 | tee -a "$OUT/train.log"
+export PATH="$(dirname "$PYTHON"):$PATH"
+USER_DIR="$HERE" DATA="$OUT/data" SIZE="${SIZE:-tiny}"
+train "$HERE" vector "$OUT/stage2" task.bpe_dir="$(hydra_text "$CLIPART/data/bpe")" \
+    checkpoint.finetune_from_model="$(hydra_text "$STAGE1")" "$@" 2>&1 | tee -a "$OUT/train.log"

@@ -7,6 +7,12 @@ STEM="${STEM:-[(64, 40, 20), (64, 4, 4), (64, 8, 8)]}"
 SHORT_STEM=("++task.feature_encoder_spec='$STEM'" "++model.encoder.audio_adapter.feature_encoder_spec='$STEM'")
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
+# curves LOG METRIC...: $OUT/report/curves.png of a run of stage 2, if there is its LOG.
+curves() {
+    [ -f "$1" ] || return 0
+    "$PYTHON" -m one_peace.examples.plots.curves "$1" --out "$OUT/report/curves.png" --title "Stage 2" --metrics "${@:2}"
+}
+
 # usage TEXT ARGS...: prints TEXT and ends the script if ARGS ask for help.
 usage() {
     local text="$1" argument

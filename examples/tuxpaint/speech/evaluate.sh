@@ -26,10 +26,6 @@ report stage1 "$OUT/data/train.tsv" "Stamps in ten languages" \
     --columns text=caption image=image --directions text:image image:text "$@"
 report trained "$OUT/views/trained.tsv" "Recordings that were trained on" "${views[@]}" "$@"
 report held_out "$OUT/views/held_out.tsv" "Recordings kept from training" "${views[@]}" "$@"
-log="$OUT/stage2/hydra_train.log"
-if [ -f "$log" ]; then
-    "$PYTHON" -m one_peace.examples.plots.curves "$log" --out "$OUT/report/curves.png" --title "Stage 2" \
-        --metrics train_inner:atc_loss train_inner:dcl_audio_loss '*:txt_r1' '*:audio_r1' '*:r_mean'
-fi
+curves "$OUT/stage2/hydra_train.log" train_inner:atc_loss train_inner:dcl_audio_loss '*:txt_r1' '*:audio_r1' '*:r_mean'
 "$PYTHON" -m one_peace.examples.plots.joint_space "$CHECKPOINT" "$OUT/views/held_out.tsv" --out "$OUT/report/map.png" \
     "${columns[@]}" --colours kind --links 25 --title "Held-out recordings, captions, pictures"
