@@ -26,12 +26,18 @@ class Denoising:
     weights: dict[str, float]
 
 
+def logged_as(anchor: str, other: str) -> tuple[str, str]:
+    """What two modalities are called in the names of logged values: initials, as in the release, unless they share one."""
+    return (anchor[0], other[0]) if anchor[0] != other[0] else (anchor, other)
+
+
 class AligningLoss(Loss):
     """Aligning contrast over the task's two modalities; embeddings are kept for metrics over a whole data set."""
 
     def __init__(self, task, label_smoothing: float = 0.0, gather_with_grad: bool = False):
         super().__init__(task)
         self.anchor, self.other = task.modalities
+        self.logged_as = logged_as(self.anchor, self.other)
         self.label_smoothing = label_smoothing
         self.gather_with_grad = gather_with_grad
 
@@ -47,8 +53,8 @@ class AligningLoss(Loss):
 
     def align(self, out: dict, sample: dict) -> tuple[Tensor, dict]:
         """The aligning contrast of the model's output, and its counts under the release's names (i2t_ncorrect, ...)."""
-        a, b = self.anchor, self.other
-        pair = out["embeddings"][a], out["embeddings"][b]
+        a, b = self.logged_as
+        pair = out["embeddings"][self.anchor], out["embeddings"][self.other]
         if sample.get("stand_in"):
             loss = join_as_nobody(*pair, gather_with_grad=self.gather_with_grad) + out["logit_scale"] * 0
             a_correct = b_correct = torch.zeros_like(sample["id"][0])
@@ -60,8 +66,8 @@ class AligningLoss(Loss):
                 gather_with_grad=self.gather_with_grad,
             )
         return loss, {
-            f"{a[0]}2{b[0]}_ncorrect": a_correct,
-            f"{b[0]}2{a[0]}_ncorrect": b_correct,
+            f"{a}2{b}_ncorrect": a_correct,
+            f"{b}2{a}_ncorrect": b_correct,
             "logit_scale_exp": out["logit_scale"].detach(),
         }
 
@@ -100,7 +106,8 @@ class PretrainLossBase(AligningLoss):
         teachers = {d.masked: d.teacher for d in denoising}
         out = model(net_input["inputs"], masks, teachers, self.anchor_grad)
         loss, log = self.align(out, sample)
-        log[f"{self.other[0]}{self.anchor[0]}c_loss"] = loss.detach()
+        anchor, other = self.logged_as
+        log[f"{other}{anchor}c_loss"] = loss.detach()
         for d in denoising:
             for name, weight in d.weights.items():
                 term = denoising_contrast(

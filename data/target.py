@@ -57,9 +57,10 @@ class ClassTarget(Target):
             self._number_of[name] = None if name in self._number_of else number
 
     def read(self, cells: Sequence[str], root: Path) -> dict[str, Tensor]:
-        return {"labels": torch.tensor(self._number(cells[0].strip()))}
+        return {"labels": torch.tensor(self.number(cells[0].strip()))}
 
-    def _number(self, cell: str) -> int:
+    def number(self, cell: str) -> int:
+        """The class that a text gives."""
         if self._number_of and not is_number(cell):
             number = self._number_of.get(cell, -1)
             if number is None:
@@ -69,17 +70,13 @@ class ClassTarget(Target):
         return class_number(cell, self.num_classes)
 
 
-class MultiLabelTarget(Target):
-    """``scores`` float[num_classes], 1 for each of the classes whose numbers a cell lists, separated by commas."""
-
-    def __init__(self, column: str, num_classes: int):
-        self.columns = (column,)
-        self.num_classes = num_classes
+class MultiLabelTarget(ClassTarget):
+    """``scores`` float64[num_classes], 1 for each of the classes that a cell lists, separated by commas."""
 
     def read(self, cells: Sequence[str], root: Path) -> dict[str, Tensor]:
         scores = torch.zeros(self.num_classes, dtype=torch.float64)
         for part in cells[0].split(","):
-            scores[class_number(part.strip(), self.num_classes)] = 1
+            scores[self.number(part.strip())] = 1
         return {"scores": scores}
 
 

@@ -22,11 +22,13 @@ class ClassifyTask(ManifestTask):
 
     Attributes:
         num_classes: logits of the model.
+        names: of the classes, where they have some; else results give their numbers.
         num_passes: joint sequences a sample.
         pass_features: whether the model concatenates or averages ("mean") what it read in them.
     """
 
     num_classes: int
+    names: Sequence[str] = ()
     num_passes = 1
     pass_features = "concat"
 
@@ -48,15 +50,13 @@ class ClassifyTask(ManifestTask):
         """What the manifest calls the samples that were gathered."""
         return [self.row_id(self._split, row) for row in gathered["id"].tolist()]
 
+    def name(self, number: int) -> str:
+        """What results call a class."""
+        return self.names[number] if self.names else str(number)
+
 
 class AccuracyTask(ClassifyTask):
-    """One class a sample.
-
-    Attributes:
-        names: of the classes, where they have some; else predictions are numbers.
-    """
-
-    names: Sequence[str] = ()
+    """One class a sample."""
 
     def __init__(self, cfg: ManifestTaskConfig, **kwargs):
         super().__init__(cfg, **kwargs)
@@ -70,10 +70,6 @@ class AccuracyTask(ClassifyTask):
         columns = [[self.name(i) for i in gathered[column].tolist()] for column in ("predicted", "label")]
         results.write_predictions((ID, "predicted", "label"), zip(self.ids(gathered), *columns, strict=True))
 
-    def name(self, number: int) -> str:
-        """What to call a class."""
-        return self.names[number] if self.names else str(number)
-
 
 @dataclass
 class LabelledTaskConfig(ManifestTaskConfig):
@@ -81,12 +77,26 @@ class LabelledTaskConfig(ManifestTaskConfig):
 
     num_classes: Optional[int] = field(default=None, metadata={"help": "number of classes"})
     label_file: Optional[str] = field(
-        default=None, metadata={"help": "names of the classes: a JSON list, or one a line; rows may then use them"}
+        default=None,
+        metadata={
+            "help": "names of the classes: a JSON list, or one a line; rows may then use them "
+            "(default: labels.txt beside the manifests, if it is there)"
+        },
     )
 
 
+def named_classes(cfg: LabelledTaskConfig, default: int) -> tuple[int, Sequence[str]]:
+    """How many classes there are, ``default`` if nobody says, and their names if they have some."""
+    path = Path(cfg.label_file) if cfg.label_file else Path(cfg.data) / "labels.txt"
+    names = read_labels(path) if cfg.label_file or path.is_file() else ()
+    number = cfg.num_classes or len(names) or default
+    if names and len(names) != number:
+        raise ValueError(f"num_classes={number}, but {path} names {len(names)}")
+    return number, names
+
+
 class LabelledTask(AccuracyTask):
-    """Classes that rows give by number, or by name with ``label_file``; their column's role is "label".
+    """Classes that rows give by number, or by name if they have names; their column's role is "label".
 
     Attributes:
         default_classes: how many there are if the user does not say.
@@ -96,10 +106,7 @@ class LabelledTask(AccuracyTask):
 
     def __init__(self, cfg: LabelledTaskConfig, **kwargs):
         super().__init__(cfg, **kwargs)
-        self.names = read_labels(Path(cfg.label_file)) if cfg.label_file else ()
-        self.num_classes = cfg.num_classes or len(self.names) or self.default_classes
-        if self.names and len(self.names) != self.num_classes:
-            raise ValueError(f"num_classes={self.num_classes}, but {cfg.label_file} names {len(self.names)}")
+        self.num_classes, self.names = named_classes(cfg, self.default_classes)
 
     def target(self) -> Target:
         return ClassTarget(self.columns["label"], self.num_classes, self.names)

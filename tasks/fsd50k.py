@@ -9,37 +9,35 @@ from torch import Tensor
 from one_peace.data.target import MultiLabelTarget, Target
 from one_peace.metrics import MeanAveragePrecisionMeter
 
-from .classify_task import ClassifyTask
+from .classify_task import ClassifyTask, LabelledTaskConfig, named_classes
 from .manifest_task import ID
-from .options import ManifestTaskConfig
 from .results import Results
 
 
 @dataclass
-class Fsd50kConfig(ManifestTaskConfig):
+class Fsd50kConfig(LabelledTaskConfig):
     """Options of ``fsd50k``."""
 
     selected_cols: str = field(
         default="uniq_id,audio,text,duration",
-        metadata={"help": "manifest columns of id, audio and the numbers of the classes, separated by commas"},
+        metadata={"help": "manifest columns of id, audio and the classes, separated by commas"},
     )
-    num_classes: int = field(default=200, metadata={"help": "number of classes"})
 
 
 @register_task("fsd50k", dataclass=Fsd50kConfig)
 class Fsd50kTask(ClassifyTask):
-    """Mean average precision over 200 classes."""
+    """Mean average precision over 200 classes, unless the user says otherwise."""
 
     modalities = ("audio",)
     column_roles = (ID, "audio", "labels")
 
     def __init__(self, cfg: Fsd50kConfig, **kwargs):
         super().__init__(cfg, **kwargs)
-        self.num_classes = cfg.num_classes
+        self.num_classes, self.names = named_classes(cfg, default=200)
         self.meter = MeanAveragePrecisionMeter()
 
     def target(self) -> Target:
-        return MultiLabelTarget(self.columns["labels"], self.num_classes)
+        return MultiLabelTarget(self.columns["labels"], self.num_classes, self.names)
 
     def predict(self, logits: Tensor, reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {"scores": logits, "labels": reference["scores"]}
@@ -47,5 +45,5 @@ class Fsd50kTask(ClassifyTask):
     def write_results(self, results: Results, gathered: Mapping[str, Tensor]) -> None:
         """``{split}_predictions.tsv``: the probability of each class."""
         rows = ((f"{p:.6g}" for p in row) for row in gathered["scores"].sigmoid().tolist())
-        header = (ID, *map(str, range(self.num_classes)))
+        header = (ID, *map(self.name, range(self.num_classes)))
         results.write_predictions(header, ([id, *row] for id, row in zip(self.ids(gathered), rows, strict=True)))

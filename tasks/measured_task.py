@@ -14,6 +14,7 @@ from one_peace.data.errors import DataError
 from one_peace.metrics import Meter
 from one_peace.metrics.gather import is_first_rank
 
+from .precision import warn_of_emulation
 from .results import Results
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ class MeasuredTask(FairseqTask):
         if ignore_grad:
             sample = self._stand_in(model)
         _raise_error(sample)
+        parameter = next(model.parameters())
+        warn_of_emulation(parameter.device.type, parameter.dtype)
         self._skipped += sample["skipped"]
         loss, sample_size, log = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
         log["nskipped"] = len(sample["skipped"])

@@ -61,9 +61,6 @@ task_settings() {
             task.mixup_alpha=0 task.cutmix_alpha=0 criterion.label_smoothing=0.1) ;;
         *) SETTINGS=("${SOUNDS[@]}") ;;
     esac
-    if [ "$1" = fsd50k ]; then
-        SETTINGS+=(task.num_classes="$(wc -l < "$OUT/manifests/fsd50k/labels.txt")")
-    fi
     [ "$SCRATCH" != 1 ] || SETTINGS+=(checkpoint.finetune_from_model=null)
 }
 

@@ -45,6 +45,13 @@ def test_several_classes(classes):
     assert set(scores.nonzero().view(-1).tolist()) == classes and scores.sum() == len(classes)
 
 
+def test_several_classes_by_name():
+    target = MultiLabelTarget("text", 3, ("dog", "cat", "owl"))
+    assert target.read(["owl, 0"], ROOT)["scores"].tolist() == [1, 0, 1]
+    with pytest.raises(SampleError, match="unknown class 'cow'"):
+        target.read(["owl,cow"], ROOT)
+
+
 @pytest.mark.parametrize("cell", ["", "1,", "1;2", "10", "a"])
 def test_lists_that_are_none(cell):
     with pytest.raises(SampleError, match="class"):

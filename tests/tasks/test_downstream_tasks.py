@@ -267,6 +267,16 @@ def test_wrong_options(name, options, words, data) -> None:
         make_task(name, data / name, **options | files)
 
 
+@pytest.mark.parametrize("name", ["fsd50k", "vggsound", "image_classify"])
+def test_labels_beside_the_manifests_name_the_classes(name, tmp_path) -> None:
+    (tmp_path / "labels.txt").write_text("dog\ncat\nowl\n")
+    task = make_task(name, tmp_path, None)
+    assert task.num_classes == 3 and task.name(2) == "owl"
+    assert task.target().number("owl") == task.target().number("2") == 2
+    with pytest.raises(ValueError, match=r"num_classes=5, but .*labels.txt names 3"):
+        make_task(name, tmp_path, None, num_classes=5)
+
+
 def test_defaults_are_the_releases_numbers(data) -> None:
     numbers = {"vqa": 3129, "fsd50k": 200, "vggsound": 309, "image_classify": 1000, "aqa": 1, "nlvr2": 2, "refcoco": 4}
     assert {name: make_task(name, data / name, None).num_classes for name in numbers} == numbers

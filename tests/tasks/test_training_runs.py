@@ -1,6 +1,7 @@
 """Real ``fairseq-train`` and ``fairseq-validate`` processes: resume, ranks, bad data, a modality of the user's own."""
 
 import os
+import platform
 import signal
 import time
 from pathlib import Path
@@ -41,6 +42,15 @@ def test_training_reports_every_loss_and_recall(stage1) -> None:
         assert all(float(step[name]) > 0 for step in steps), name
     assert {f"valid_{d}_r{k}" for d in ("txt", "img") for k in (1, 5, 10)} <= valid[-1].keys()
     assert (save_dir / "checkpoint_best.pt").is_file()
+
+
+def test_bfloat16_trains_and_says_where_the_cpu_emulates_it(pictures, tmp_path) -> None:
+    options = train_flags(tmp_path / "run", "image_text_pretrain", patch_image_size=32, bf16=True, max_update=2)
+    output = run(command("train", pictures, "image_text_pretrain", **options))
+    assert [float(step["loss"]) > 0 for step in logged(output, "train_inner")] == [True, True]
+    has = torch.cpu.get_capabilities() if platform.machine() == "x86_64" else {"amx_bf16": True}
+    emulated = not (has.get("avx512_bf16") or has.get("amx_bf16"))
+    assert output.count("no instructions for bfloat16") == int(emulated)
 
 
 def test_resume_after_sigkill_gives_the_same_run(pictures, stage1, tmp_path) -> None:
