@@ -27,7 +27,7 @@ class Denoising:
 
 
 def logged_as(anchor: str, other: str) -> tuple[str, str]:
-    """What two modalities are called in the names of logged values: initials, as in the release, unless they share one."""
+    """What logged values call two modalities: by their initials, as in the release, unless they share one."""
     return (anchor[0], other[0]) if anchor[0] != other[0] else (anchor, other)
 
 
