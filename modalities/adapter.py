@@ -104,8 +104,8 @@ class Adapter(nn.Module, ABC):
     def relative_index(self, length: int) -> Tensor:
         """LongTensor[L, L]: the table row of each pair (query, key) of a whole sequence."""
 
-    def init_positions(self) -> None:
-        """Called when all parameters have been initialised; overridden where positions start otherwise."""
+    def init_weights(self) -> None:
+        """Called when all parameters have been initialised; overridden where some start otherwise."""
 
     def padding_mask(self, values: Tensor) -> Tensor | None:
         """BoolTensor[B, L] read off the raw values where the caller gives none; None when nothing is padded."""

@@ -101,7 +101,8 @@ class Decoder(Wrapper):
 
 @torch.no_grad()
 def init_parameters(module: nn.Module, std: float) -> None:
-    """`init_weight` for Linear weights, embeddings and tokens; biases and relative position tables 0."""
+    """`init_weight` for Linear weights, embeddings and tokens; biases and relative position tables 0; then what
+    adapters set."""
     for name, child in module.named_modules():
         if isinstance(child, nn.Linear) or (isinstance(child, nn.Embedding) and "rel_pos_table_list" not in name):
             init_weight(child.weight, std)
@@ -112,7 +113,9 @@ def init_parameters(module: nn.Module, std: float) -> None:
         elif isinstance(child, Adapter):
             for parameter in child.parameters(recurse=False):
                 init_weight(parameter, std)
-            child.init_positions()
+    for child in module.modules():
+        if isinstance(child, Adapter):
+            child.init_weights()
 
 
 def init_weight(parameter: Tensor, std: float) -> Tensor:

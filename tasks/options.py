@@ -36,7 +36,9 @@ class ReaderOptions(FairseqDataclass):
     blur_prob: Optional[float] = field(default=None, metadata={"help": "image: blurred in training"})
     erase_prob: Optional[float] = field(default=None, metadata={"help": "image: a rectangle erased in training"})
     max_duration: Optional[float] = field(default=None, metadata={"help": "audio: seconds kept"})
-    feature_encoder_spec: Optional[str] = field(default=None, metadata={"help": "audio: convolutions of the stem"})
+    feature_encoder_spec: Optional[str] = field(
+        default=None, metadata={"help": "audio: convolutions of the stem, here and in the model"}
+    )
     audio_mask_prob_adjust: Optional[float] = field(
         default=None, metadata={"help": "audio: added to the ratio of spans"}
     )

@@ -17,6 +17,5 @@ Overrides given here win, such as criterion.dcl_al_text_alpha=0." "$@"
 needs "$DATA/train.tsv" "run prepare.sh first"
 needs "$STAGE1" "run examples/clipart/train.sh first"
 OUT="$OUT/stage2" STAGE1="$STAGE1" bash "$ROOT/run_scripts/pretrain/stage2.sh" \
-    common.fp16=false "optimization.update_freq=[1]" dataset.num_workers=1 dataset.batch_size="$BATCH" \
-    model.encoder.checkpoint_activations=false model.encoder.drop_path_rate=0.1 task.max_duration=2 \
-    "optimization.lr=[$LR]" optimization.max_epoch="$EPOCHS" "${SHORT_STEM[@]}" "$@" 2>&1 | tee -a "$OUT/train.log"
+    "${SMALL_RUN[@]}" "${SHORT_SOUNDS[@]}" dataset.num_workers=1 dataset.batch_size="$BATCH" "optimization.lr=[$LR]" \
+    model.encoder.drop_path_rate=0.1 optimization.max_epoch="$EPOCHS" "$@" 2>&1 | tee -a "$OUT/train.log"

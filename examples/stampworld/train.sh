@@ -17,7 +17,6 @@ again, it goes on from the last checkpoint. The benchmarks: ${BENCHMARKS[*]} (de
   CPU=1        leave GPUs alone" "$@"
 has_prepared
 without_gpu
-SOUNDS=(task.max_duration=2 "${SHORT_STEM[@]}")
 STAGE1="$OUT/stage1/checkpoint_best.pt"
 
 # run_settings RUN: sets RUN to how long and how the training of that name runs.
@@ -29,13 +28,12 @@ run_settings() {
         imagenet) set -- 10 64 1e-3 ;;
         refcoco) set -- 15 64 1e-3 ;;
         refcoco+ | refcocog | nlvr2) set -- 4 64 1e-3 ;;
-        stage2) set -- 5 32 3e-4 ;;
-        avqa | audiocaps*) set -- 10 32 3e-4 ;;
-        *) set -- 20 32 3e-4 ;;
+        stage2) set -- 3 32 1e-3 ;;
+        avqa | audiocaps*) set -- 10 32 1e-3 ;;
+        *) set -- 20 32 1e-3 ;;
     esac
-    RUN=(common.fp16=false "optimization.update_freq=[1]" dataset.num_workers=0
-        optimization.max_epoch="${EPOCHS:-$1}" dataset.batch_size="${BATCH:-$2}" "optimization.lr=[${LR:-$3}]"
-        model.encoder.checkpoint_activations=false model.encoder.drop_path_rate=0)
+    RUN=("${SMALL_RUN[@]}" dataset.num_workers=0 model.encoder.drop_path_rate=0
+        optimization.max_epoch="${EPOCHS:-$1}" dataset.batch_size="${BATCH:-$2}" "optimization.lr=[${LR:-$3}]")
 }
 
 pretrain() {
@@ -47,7 +45,7 @@ pretrain() {
         ${START:+checkpoint.finetune_from_model="$START"}
     run_settings stage2
     DATA="$OUT/manifests/stage2" STAGE1="$STAGE1" OUT="$OUT/stage2" \
-        bash "$ROOT/run_scripts/pretrain/stage2.sh" "${RUN[@]}" "${SOUNDS[@]}"
+        bash "$ROOT/run_scripts/pretrain/stage2.sh" "${RUN[@]}" "${SHORT_SOUNDS[@]}"
     "$PYTHON" -m one_peace.models.merge "$STAGE1" "$OUT/stage2/checkpoint_best.pt" --out "$OUT/pretrained.pt"
 }
 
@@ -59,7 +57,7 @@ task_settings() {
         # runs this short have no use for so much augmentation
         imagenet) SETTINGS=(task.patch_image_size="$IMAGE_SIZE" task.min_scale=0.5 task.rand_augment=0 task.erase_prob=0
             task.mixup_alpha=0 task.cutmix_alpha=0 criterion.label_smoothing=0.1) ;;
-        *) SETTINGS=("${SOUNDS[@]}") ;;
+        *) SETTINGS=("${SHORT_SOUNDS[@]}") ;;
     esac
     [ "$SCRATCH" != 1 ] || SETTINGS+=(checkpoint.finetune_from_model=null)
 }

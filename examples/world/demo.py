@@ -35,10 +35,7 @@ STAGE2 = """
     {out}/world/audio_text --task audio_text_pretrain --selected-cols uniq_id,audio,text
     --criterion audio_text_pretrain_loss --lr 1e-3 --stage2-pretrain --reset-logit-scale
     --finetune-from-model {out}/stage1/checkpoint_best.pt
-    --feature-encoder-spec "{stem}" --encoder "{{audio_adapter: {{feature_encoder_spec: '{stem}'}}}}"
 """
-# Also 50 frames a second, by three convolutions instead of seven: a fifth of the work, and enough for pure tones.
-STEM = "[(64, 40, 20), (64, 4, 4), (64, 4, 4)]"
 REPORT = """
     {out}/one_peace.pt {out}/world/test.tsv --out {out} --title "Scenes never seen"
     --columns text=caption image=image audio=audio
@@ -58,7 +55,7 @@ def plan_steps(args: argparse.Namespace) -> list[Step]:
     fairseq_train = [str(Path(sys.executable).with_name("fairseq-train"))]
 
     def words(text: str, **values: object) -> list[str]:
-        return [word.format(out=out, image_size=IMAGE_SIZE, stem=STEM, **values) for word in shlex.split(text)]
+        return [word.format(out=out, image_size=IMAGE_SIZE, **values) for word in shlex.split(text)]
 
     commands = {
         "world": (_module("examples.world.generate") + words(world), ["world"]),

@@ -13,6 +13,7 @@ from ..adapter import LAYER_NORM_EPS, Adapter, AdapterConfig
 from ..registry import register_modality
 from ..relative_positions import MAX_POSITIONS, num_token_buckets, token_buckets
 from .conv_spec import RELEASED_SPEC, parse_conv_spec
+from .mel import init_as_mel
 from .reader import AudioReader
 from .stem import ConvStem
 
@@ -22,9 +23,17 @@ class AudioAdapterConfig(AdapterConfig):
     """Options of the audio adapter."""
 
     bucket_size: int = field(default=512, metadata={"help": "relative positions: distances told apart a side"})
-    feature_embed_dim: int = field(default=512, metadata={"help": "channels of the stem's output"})
+    feature_embed_dim: int | None = field(
+        default=None, metadata={"help": "channels of the stem's output; its last convolution says the same"}
+    )
     feature_encoder_spec: str | None = field(
         default=RELEASED_SPEC, metadata={"help": "convolutions of the stem: (channels, kernel, stride) each"}
+    )
+    mel_stem: bool = field(
+        default=False,
+        metadata={
+            "help": "the stem starts as a mel spectrogram, not as noise: in thousands of updates noise is not learned"
+        },
     )
     conv_bias: bool = field(default=False, metadata={"help": "biases in the stem's convolutions"})
     freeze_extractor: bool = field(default=False, metadata={"help": "do not train the stem's convolutions"})
@@ -79,15 +88,18 @@ class AudioAdapter(Adapter):
         super().__init__(name, config, embed_dim, attention_heads, **kwargs)
         if kwargs.get("stem", True):
             layers = parse_conv_spec(config.feature_encoder_spec)
-            if layers[-1][0] != config.feature_embed_dim:
+            channels = layers[-1][0]
+            if config.feature_embed_dim not in (None, channels):
                 raise ValueError(
-                    f"feature_embed_dim={config.feature_embed_dim}, but feature_encoder_spec ends with {layers[-1][0]}"
+                    f"feature_embed_dim={config.feature_embed_dim}, but feature_encoder_spec ends with {channels}"
                 )
+            if config.mel_stem and len(layers) < 2:
+                raise ValueError(f"mel_stem: feature_encoder_spec {config.feature_encoder_spec!r} has one convolution")
             self.embed_audios = nn.Sequential(
                 ConvStem(layers, config.conv_bias),
                 nn.Identity(),  # no parameters, but a number in released names
-                nn.LayerNorm(config.feature_embed_dim, eps=LAYER_NORM_EPS),
-                nn.Linear(config.feature_embed_dim, embed_dim),
+                nn.LayerNorm(channels, eps=LAYER_NORM_EPS),
+                nn.Linear(channels, embed_dim),
             )
             self.embed_audios[0].requires_grad_(not config.freeze_extractor)
         if config.abs_pos_type == "fixed":
@@ -99,6 +111,13 @@ class AudioAdapter(Adapter):
                 self.embed_positions = nn.ModuleList([nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS), convs])
             else:
                 self.embed_positions = convs
+
+    def init_weights(self) -> None:
+        if self.config.mel_stem and hasattr(self, "embed_audios"):
+            stem, _, norm, project = self.embed_audios
+            init_as_mel(stem.conv_layers[0][0], stem.conv_layers[1][0])
+            # of unit variance, or positions, which end in a norm, drown what is heard
+            nn.init.normal_(project.weight, std=norm.normalized_shape[0] ** -0.5)
 
     def embed(self, values: Tensor) -> Tensor:
         stem, _, norm, project = self.embed_audios

@@ -42,13 +42,16 @@ class AudioReaderConfig(ReaderConfig):
     """Options of `AudioReader`."""
 
     max_duration: float = option(15.0, low=1, high=60 * MAX_MINUTES, help="seconds of a clip that are used")
-    feature_encoder_spec: str = option(RELEASED_SPEC, help="convolutions of the audio adapter, to count its frames")
+    feature_encoder_spec: str | None = option(
+        None,
+        help="convolutions of the adapter; by default those of the model's size, all with 50 frames a second",
+    )
     audio_mask_prob_adjust: float = option(0.1, low=0, high=1, help="added to the mask ratio when spans are drawn")
     audio_mask_length: int = option(5, low=1, high=1000, help="frames in a masked span")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not conv_output_length(SAMPLE_RATE, parse_conv_spec(self.feature_encoder_spec)):
+        if not conv_output_length(SAMPLE_RATE, parse_conv_spec(self.feature_encoder_spec or RELEASED_SPEC)):
             raise ValueError(f"feature_encoder_spec {self.feature_encoder_spec!r}: makes no frame of one second")
 
 
@@ -60,7 +63,7 @@ class AudioReader(Reader):
 
     def __init__(self, config: AudioReaderConfig):
         super().__init__(config)
-        self._spec = parse_conv_spec(config.feature_encoder_spec)
+        self._spec = parse_conv_spec(config.feature_encoder_spec or RELEASED_SPEC)
 
     def load(self, cell: str, root: Path, generator: Generator | None = None) -> FloatTensor:
         """float32[N], `postprocess` of the clip resampled to 16 kHz; nothing random."""
@@ -71,6 +74,11 @@ class AudioReader(Reader):
         if not wav.square().sum().isfinite():  # normalising would turn the clip into NaN or into silence
             raise SampleError(f"sound {str(path)!r} holds samples that are NaN, infinite or absurdly loud")
         return postprocess(wav, self.config.max_duration)
+
+    def adapter_settings(self) -> dict[str, object]:
+        """The stem, where the user chooses one: frames are counted and made by the same convolutions."""
+        spec = self.config.feature_encoder_spec
+        return {"feature_encoder_spec": spec} if spec else {}
 
     def num_units(self, value: Tensor) -> int:
         """Frames that the adapter's convolutions make of the waveform."""

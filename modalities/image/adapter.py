@@ -132,7 +132,7 @@ class ImageAdapter(Adapter):
             return checkpoint(stem, values, use_reentrant=False) if torch.is_grad_enabled() else stem(values)
         return self.embed_images(values).flatten(2).transpose(1, 2)
 
-    def init_positions(self) -> None:
+    def init_weights(self) -> None:
         if self.config.sine_positions:
             self.pos_embed[1:] = sine_positions(self.config.bucket_size, self.pos_embed.shape[1])
 

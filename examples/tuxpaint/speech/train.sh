@@ -29,10 +29,8 @@ if [ ! -f "$STAGE1" ]; then
 fi
 DATA="$OUT/sounds" BPE="$OUT/data/bpe" STAGE1="$STAGE1" OUT="$OUT/stage2" SIZE=tiny \
     bash "$ROOT/run_scripts/pretrain/stage2.sh" \
-    common.fp16=false "optimization.update_freq=[1]" optimization.max_epoch=0 ++optimization.max_update="$UPDATES" \
-    dataset.num_workers=1 dataset.batch_size="$BATCH" "optimization.lr=[$LR]" task.max_duration=2 \
-    model.encoder.checkpoint_activations=false model.encoder.drop_path_rate=0.1 \
-    "${SHORT_STEM[@]}" \
+    "${SMALL_RUN[@]}" "${SHORT_SOUNDS[@]}" dataset.num_workers=1 dataset.batch_size="$BATCH" "optimization.lr=[$LR]" \
+    model.encoder.drop_path_rate=0.1 optimization.max_epoch=0 ++optimization.max_update="$UPDATES" \
     "dataset.valid_subset='valid,held_out'" ++dataset.validate_interval=1000000 ++dataset.validate_interval_updates=500 \
     "$@"
 "$PYTHON" -m one_peace.models.merge "$STAGE1" "$OUT/stage2/checkpoint_best.pt" --out "$OUT/one_peace.pt"
