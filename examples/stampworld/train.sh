@@ -4,9 +4,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 SCRATCH="${SCRATCH:-0}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [BENCHMARK ...]
-Pretrains (once: \$OUT/stage1, \$OUT/stage2, joined in \$OUT/pretrained.pt) on coco_retrieval's training set and on
-all sounds with captions, then fine-tunes on each BENCHMARK; checkpoints go to \$OUT/checkpoints/BENCHMARK. Started
-again, it goes on from the last checkpoint. The benchmarks: ${BENCHMARKS[*]} (default: all).
+Pretrains once on coco_retrieval's training set (\$OUT/stage1.pt) and, for benchmarks of sounds, on all sounds with
+captions (both joined in \$OUT/pretrained.pt), then fine-tunes on each BENCHMARK; checkpoints go to
+\$OUT/checkpoints/BENCHMARK. Started again, it goes on from the last checkpoint. The benchmarks: ${BENCHMARKS[*]} (default: all).
   OUT=$OUT
   SIZE=$SIZE  IMAGE_SIZE=$IMAGE_SIZE  STEM='$STEM'  THREADS=$OMP_NUM_THREADS
   EPOCHS, BATCH, LR   the same for all (default: what suits each benchmark and how much data there is)
@@ -17,7 +17,7 @@ again, it goes on from the last checkpoint. The benchmarks: ${BENCHMARKS[*]} (de
   CPU=1        leave GPUs alone" "$@"
 has_prepared
 without_gpu
-STAGE1="$OUT/stage1/checkpoint_best.pt"
+STAGE1="$OUT/stage1.pt"
 
 # run_settings RUN: sets RUN to how long and how the training of that name runs.
 run_settings() {
@@ -36,13 +36,20 @@ run_settings() {
         optimization.max_epoch="${EPOCHS:-$1}" dataset.batch_size="${BATCH:-$2}" "optimization.lr=[${LR:-$3}]")
 }
 
-pretrain() {
+# stage1, stage2: pretrain, if that has not been done.
+stage1() {
+    [ ! -f "$STAGE1" ] || return 0
     run_settings stage1
-    [ -f "$STAGE1" ] || DATA="$OUT/manifests/coco_retrieval" OUT="$OUT/stage1" \
+    DATA="$OUT/manifests/coco_retrieval" OUT="$OUT/stage1" \
         bash "$ROOT/run_scripts/pretrain/stage1.sh" "${RUN[@]}" optimization.max_update=0 \
         lr_scheduler.warmup_updates=0 ++lr_scheduler.warmup_ratio=0.1 \
         task.patch_image_size="$IMAGE_SIZE" dataset.validate_interval_updates=0 checkpoint.save_interval_updates=0 \
         ${START:+checkpoint.finetune_from_model="$START"}
+    cp "$OUT/stage1/checkpoint_best.pt" "$STAGE1"
+}
+
+stage2() {
+    [ ! -f "$OUT/pretrained.pt" ] || return 0
     run_settings stage2
     DATA="$OUT/manifests/stage2" STAGE1="$STAGE1" OUT="$OUT/stage2" \
         bash "$ROOT/run_scripts/pretrain/stage2.sh" "${RUN[@]}" "${SHORT_SOUNDS[@]}"
@@ -62,16 +69,24 @@ task_settings() {
     [ "$SCRATCH" != 1 ] || SETTINGS+=(checkpoint.finetune_from_model=null)
 }
 
-folder=checkpoints
+# pretrained_for BENCHMARK: pretrains for it, and sets PRETRAINED to what to fine-tune.
+pretrained_for() {
+    stage1
+    PRETRAINED="$STAGE1"
+    case $1 in audiocaps* | fsd50k | vggsound | avqa)
+        stage2
+        PRETRAINED="$OUT/pretrained.pt" ;;
+    esac
+}
+
+folder=checkpoints given="${PRETRAINED:-}"
 if [ "$SCRATCH" = 1 ]; then
-    folder=scratch PRETRAINED=none
-elif [ -z "${PRETRAINED:-}" ]; then
-    PRETRAINED="$OUT/pretrained.pt"
-    [ -f "$PRETRAINED" ] || pretrain
+    folder=scratch given=none
 fi
-export PRETRAINED
+export PRETRAINED="$given"
 [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"
 for benchmark; do
+    [ -n "$given" ] || pretrained_for "$benchmark"
     run_settings "$benchmark"
     task_settings "$benchmark"
     DATA="$OUT/manifests/$benchmark" DATASET="$benchmark" OUT="$OUT/$folder/$benchmark" \

@@ -327,3 +327,41 @@ def test_training_needs_manifests(tmp_path):
         ["bash", path], env={"OUT": str(tmp_path), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True
     )
     assert answer.returncode == 1 and "run prepare.sh first" in answer.stderr
+
+
+def test_pretraining_is_what_the_benchmarks_need_and_done_once(tmp_path):
+    tools, out, calls = tmp_path / "bin", tmp_path / "out", tmp_path / "calls"
+    tools.mkdir()
+    # a training that writes down what it starts from, if nothing where it saves, and fails while `broken` is there
+    (tools / "fairseq-hydra-train").write_text(
+        "#!/bin/bash\n"
+        """for word; do case $word in
+        checkpoint.save_dir=*) folder=${word#*=} ;;
+        checkpoint.finetune_from_model=*) start=${word#*=} ;;
+        esac; done
+        mkdir -p "$folder" && touch "$folder/checkpoint_best.pt" && basename "${start:-$folder}" >> "$CALLS"
+        [ ! -e "$CALLS.broken" ]\n"""
+    )
+    (tools / "python").write_text('#!/bin/bash\n[[ $* != *merge* ]] || touch "${@: -1}"\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    (out / "manifests/avqa").mkdir(parents=True)
+    (out / "manifests/avqa/train.tsv").touch()
+
+    def train(*benchmarks: str, **variables: str) -> list[str]:
+        calls.write_text("")
+        environment = {"PYTHON": tools / "python", "OUT": out, "CALLS": calls, "PATH": "/usr/bin:/bin", "CPU": "1"}
+        path = Path(build.__file__).with_name("train.sh")
+        subprocess.run(["bash", path, *benchmarks], env={**environment, **variables}, capture_output=True)
+        return calls.read_text().split()
+
+    broken = Path(f"{calls}.broken")
+    broken.touch()
+    assert train("vqa") == ["stage1"]
+    broken.unlink()
+    assert train("vqa", "refcoco") == ["stage1", "stage1.pt", "stage1.pt"], "what was interrupted goes on"
+    assert train("vqa", "vggsound", "avqa") == ["stage1.pt", "stage1.pt", "pretrained.pt", "pretrained.pt"]
+    assert train("vggsound") == ["pretrained.pt"]
+    assert train("vggsound", PRETRAINED="mine.pt") == ["mine.pt"]
+    assert train("vqa", "vggsound", SCRATCH="1") == ["null", "null"]
+    assert sorted(path.name for path in (out / "scratch").iterdir()) == ["vggsound", "vqa"]
