@@ -3,26 +3,24 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [BENCHMARK ...]
-Evaluates \$OUT/checkpoints/BENCHMARK/checkpoint_best.pt and, as esc50, without training on it, \$OUT/pretrained.pt; metrics
-and predictions go to \$OUT/checkpoints/BENCHMARK/results. Then makes \$OUT/results.md: all that has been evaluated so far,
-pretrained and from scratch, beside what guessing gives.
+Evaluates \$OUT/checkpoints/BENCHMARK/checkpoint_best.pt and, as esc50, without training on it, the one of
+audiocaps_clotho_retrieval; metrics and predictions go to \$OUT/checkpoints/BENCHMARK/results. Then makes
+\$OUT/results.md: all that has been evaluated so far, pretrained and from scratch, beside what guessing gives.
 The benchmarks: ${BENCHMARKS[*]} esc50 (default: all).
   OUT=$OUT
   BPE        the vocabulary of training, if it was not stampworld's own
-  SCRATCH=1  evaluate \$OUT/scratch/BENCHMARK/checkpoint_best.pt instead; as esc50, the one of audiocaps_clotho_retrieval
+  SCRATCH=1  evaluate \$OUT/scratch/BENCHMARK/checkpoint_best.pt instead
   IMAGE_SIZE=$IMAGE_SIZE (as in training)  THREADS=$OMP_NUM_THREADS  CPU=1 leaves GPUs alone" "$@"
 has_prepared
 without_gpu
-folder="$OUT/checkpoints" pretrained="$OUT/pretrained.pt"
-if [ "${SCRATCH:-0}" = 1 ]; then
-    folder="$OUT/scratch" pretrained="$OUT/scratch/audiocaps_clotho_retrieval/checkpoint_best.pt"
-fi
+folder="$OUT/checkpoints"
+[ "${SCRATCH:-0}" != 1 ] || folder="$OUT/scratch"
 [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}" esc50
 for benchmark; do
-    checkpoint="$folder/$benchmark/checkpoint_best.pt"
-    [ "$benchmark" != esc50 ] || checkpoint="$pretrained"
-    DATA="$OUT/manifests/$benchmark" DATASET="$benchmark" CHECKPOINT="$checkpoint" RESULTS="$folder/$benchmark/results" \
-        BATCH=32 SIZES="$IMAGE_SIZE" \
+    trained=$benchmark
+    [ "$benchmark" != esc50 ] || trained=audiocaps_clotho_retrieval
+    DATA="$OUT/manifests/$benchmark" DATASET="$benchmark" CHECKPOINT="$folder/$trained/checkpoint_best.pt" \
+        RESULTS="$folder/$benchmark/results" BATCH=32 SIZES="$IMAGE_SIZE" \
         bash "$ROOT/run_scripts/$(recipe_of "$benchmark")/evaluate.sh"
 done
 "$PYTHON" -m one_peace.examples.stampworld.report "$OUT" | tee "$OUT/results.md"
