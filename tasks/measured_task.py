@@ -51,8 +51,6 @@ class MeasuredTask(FairseqTask):
         if ignore_grad:
             sample = self._stand_in(model)
         _raise_error(sample)
-        parameter = next(model.parameters())
-        warn_of_emulation(parameter.device.type, parameter.dtype)
         self._skipped += sample["skipped"]
         loss, sample_size, log = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
         log["nskipped"] = len(sample["skipped"])
@@ -69,6 +67,8 @@ class MeasuredTask(FairseqTask):
         return _for_model(train.collater([train[0]]), model) | {"skipped": [], "stand_in": True}
 
     def begin_epoch(self, epoch: int, model) -> None:
+        parameter = next(model.parameters())
+        warn_of_emulation(parameter.device.type, parameter.dtype)
         self._report_skipped()
 
     def begin_valid_epoch(self, epoch: int, model) -> None:

@@ -94,7 +94,10 @@ class AudioAdapter(Adapter):
                     f"feature_embed_dim={config.feature_embed_dim}, but feature_encoder_spec ends with {channels}"
                 )
             if config.mel_stem and len(layers) < 2:
-                raise ValueError(f"mel_stem: feature_encoder_spec {config.feature_encoder_spec!r} has one convolution")
+                raise ValueError(
+                    f"mel_stem: feature_encoder_spec {config.feature_encoder_spec!r} has one convolution; give it "
+                    "two, or start from noise: --encoder '{audio_adapter: {mel_stem: false}}'"
+                )
             self.embed_audios = nn.Sequential(
                 ConvStem(layers, config.conv_bias),
                 nn.Identity(),  # no parameters, but a number in released names

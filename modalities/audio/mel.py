@@ -26,7 +26,10 @@ def init_as_mel(first: nn.Conv1d, second: nn.Conv1d) -> None:
     """
     channels, taps = first.out_channels, first.kernel_size[0]
     if channels % PHASES:
-        raise ValueError(f"mel_stem: {channels} channels of the first convolution are no multiple of {PHASES}")
+        raise ValueError(
+            f"mel_stem: {channels} channels of the first convolution are no multiple of {PHASES}; give it "
+            "others, or start from noise: --encoder '{audio_adapter: {mel_stem: false}}'"
+        )
     with torch.no_grad():
         first.weight.copy_(mel_filters(channels // PHASES, taps)[:, None])
         mix_CF = nn.init.orthogonal_(second.weight.new_empty(second.out_channels, channels // PHASES))

@@ -330,9 +330,9 @@ def test_training_needs_manifests(tmp_path):
 
 
 def test_pretraining_is_what_the_benchmarks_need_and_done_once(tmp_path):
-    tools, out, calls = tmp_path / "bin", tmp_path / "out", tmp_path / "calls"
+    tools, out, calls, broken = (tmp_path / name for name in ("bin", "out", "calls", "calls.broken"))
     tools.mkdir()
-    # a training that writes down what it starts from, if nothing where it saves, and fails while `broken` is there
+    # a training that writes down what it starts from, or else where it saves, and fails while `broken` is there
     (tools / "fairseq-hydra-train").write_text(
         "#!/bin/bash\n"
         """for word; do case $word in
@@ -352,10 +352,12 @@ def test_pretraining_is_what_the_benchmarks_need_and_done_once(tmp_path):
         calls.write_text("")
         environment = {"PYTHON": tools / "python", "OUT": out, "CALLS": calls, "PATH": "/usr/bin:/bin", "CPU": "1"}
         path = Path(build.__file__).with_name("train.sh")
-        subprocess.run(["bash", path, *benchmarks], env={**environment, **variables}, capture_output=True)
+        run = subprocess.run(
+            ["bash", path, *benchmarks], env={**environment, **variables}, capture_output=True, text=True
+        )
+        assert (run.returncode != 0) == broken.exists(), run.stderr
         return calls.read_text().split()
 
-    broken = Path(f"{calls}.broken")
     broken.touch()
     assert train("vqa") == ["stage1"]
     broken.unlink()

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import soundfile
+from torch import nn
 
 from one_peace.data.dataset import ManifestDataset
 from one_peace.data.errors import DataError
@@ -91,7 +92,7 @@ def test_worker_processes_end_with_their_epoch(task, tmp_path):
         for epoch in range(1, 5):  # as a run does it
             iterator = task.get_batch_iterator(dataset, epoch=epoch, max_sentences=2, num_workers=1)
             batches = iterator.next_epoch_itr()
-            task.begin_epoch(epoch, None)
+            task.begin_epoch(epoch, nn.Linear(1, 1))
             assert len(list(batches)) == 4
             deadline = time.monotonic() + 60  # a process takes a moment to end
             while len(multiprocessing.active_children()) > 1 and time.monotonic() < deadline:

@@ -101,10 +101,10 @@ def test_a_row_without_candidates_is_refused_before_anything_runs(columns, rows,
         task.load_dataset("valid")
 
 
-def test_the_best_checkpoint_cannot_be_that_of_least_loss_where_there_is_none(data) -> None:
+def test_the_best_checkpoint_cannot_be_that_of_least_loss_where_there_is_none(data, model) -> None:
     with pytest.raises(ValueError, match="has no loss"):
-        retrieval(data, candidates=data / "image_text_retrieval" / "candidates.json").begin_epoch(1, None)
-    retrieval(data).begin_epoch(1, None)
+        retrieval(data, candidates=data / "image_text_retrieval" / "candidates.json").begin_epoch(1, model)
+    retrieval(data).begin_epoch(1, model)
 
 
 def test_pairs_are_named_by_their_first_row(data, model, tmp_path) -> None:
