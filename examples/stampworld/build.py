@@ -12,7 +12,8 @@ fetched as Debian packages (no root, nothing is installed). Below DIR, each as i
     bpe/        a vocabulary of the training texts
 
 What is called test (RefCOCO: testB; NLVR2: test1; FSD50K: eval; Clotho: evaluation; ImageNet, AVQA: val) has held-out
-stamps and recordings only, ESC-50 none that any train has; the other parts share stamps with train, never scenes.
+stamps and recordings only, ESC-50 none that any train has, MACS's recordings are its own; the other parts share stamps
+with train, never scenes.
 Everything is a function of the packages, the sizes and the seed.
 """
 
@@ -45,9 +46,9 @@ FULL = {
     "avqa": {"train": 800, "held_out": 150},
     "audiocaps": {"train": 1600, "known": 150, "held_out": 150},
     "clotho": {"train": 400, "known": 100, "held_out": 100},
-    "macs": {"train": 10000},
+    "macs": {"pretraining": 10000},
 }
-_FEW = {"train": 12, "known": 6, "held_out": 6}
+_FEW = {"pretraining": 12, "train": 12, "known": 6, "held_out": 6}
 SMALL = {
     "scenes": {"train": 24, "known": 12, "known_too": 12, "held_out": 12},
     "pair sets": {"train": 6, "known": 3, "held_out": 3},

@@ -17,7 +17,9 @@ from one_peace.examples.tuxpaint.recordings import (
     split_spoken,
 )
 
-SPLITS = {"train": 0.6, "known": 0.2, "held_out": 0.2}  # shares of a label's recordings; "known" is for validation
+# Shares of a label's recordings. As in life, most have never been labelled: only pretraining hears them. "known" is for
+# validation.
+SPLITS = {"pretraining": 0.4, "train": 0.2, "known": 0.2, "held_out": 0.2}
 SPEECH = " speech"  # what the labels of spoken recordings end in
 _FEWEST = 5  # recordings of a label
 _MOST = 60  # that are used
@@ -98,9 +100,9 @@ def deal(recordings: Iterable[Recording], seed: int) -> dict[str, dict[str, list
     for label, members in tqdm(by_label.items(), desc="recordings", unit="label"):
         order = np.random.default_rng([seed, *label.encode()]).permutation(len(members))[:_MOST]
         rest = [members[i] for i in order if len(load(members[i]))]
-        for split in ("known", "held_out"):
+        for split in ("known", "held_out", "train"):
             dealt[split][label] = [rest.pop() for _ in range(max(1, round(SPLITS[split] * len(order))))]
-        dealt["train"][label] = rest
+        dealt["pretraining"][label] = rest
     return dealt
 
 

@@ -14,6 +14,7 @@ from one_peace.examples.stampworld.recordings import SPEECH, Recording, in_turn,
 from one_peace.examples.stampworld.words import choose, indefinite
 from one_peace.examples.tuxpaint.recordings import RATE
 
+_EVALUATED = ("known", "held_out")
 _FOLDS = 5
 _CHOICES = 4
 _TRIES = 100
@@ -191,10 +192,10 @@ def write_clotho(mixer: Mixer, counts: Mapping[str, int], out: Path) -> None:
 
 
 def write_macs(mixer: Mixer, counts: Mapping[str, int], out: Path) -> None:
-    """Clips of one or two sounds with one caption each, all to train on."""
+    """Clips of one or two sounds with one caption each, of recordings that no other benchmark has."""
     files = []
-    for index, rng in mixer.each("MACS", "train", counts["train"]):
-        clip, name = mix_new(mixer, "train", set(), rng), f"mixture-{index:05d}.wav"
+    for index, rng in mixer.each("MACS", "pretraining", counts["pretraining"]):
+        clip, name = mix_new(mixer, "pretraining", set(), rng), f"mixture-{index:05d}.wav"
         _write(out / "audio" / name, clip.wave)
         annotation = {"annotator_id": 1, "sentence": _captions(clip, 1, rng)[0], "tags": list(clip.labels)}
         files.append({"filename": name, "annotations": [annotation]})
@@ -206,7 +207,7 @@ def mix_new(mixer: Mixer, split: str, seen: set[object], rng: np.random.Generato
     for _ in range(_TRIES):
         labels, turns = mixer.draw(2, rng), bool(rng.random() < 0.5)
         heard = tuple(labels) if turns and len(labels) > 1 else frozenset(labels)
-        if split == "train" or heard not in seen:
+        if heard not in seen or split not in _EVALUATED:
             break
     seen.add(heard)
     return mixer.mix(split, labels, turns, rng)

@@ -3,6 +3,8 @@
 Legend: N rows of all passes, D width; of one pass B samples, H heads, Q queries, L keys, K = D / H width of a head.
 """
 
+from itertools import product
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -93,19 +95,23 @@ class _CpuAttention(torch.autograd.Function):
 
 
 def _gradients(q, k, v, bias, d_out, bias_trained: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Gradients of one pass's q, k, v and bias, block by block of its samples."""
+    """Gradients of one pass's q, k, v and bias, block by block of its samples and, of long ones, their heads."""
     dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
     d_bias = torch.zeros_like(bias) if bias_trained else None
-    step = max(1, _BLOCK // (q.shape[1] * q.shape[2] * k.shape[2]))
-    for start in range(0, len(q), step):
-        part = slice(start, start + step)
-        own_bias = bias if bias is None or len(bias) == 1 else bias[part]
+    head = q.shape[2] * k.shape[2]
+    heads = min(q.shape[1], max(1, _BLOCK // head))
+    for samples, some in product(_slices(len(q), max(1, _BLOCK // (heads * head))), _slices(q.shape[1], heads)):
+        part = (samples, some)
+        of_bias = part if bias is not None and len(bias) > 1 else (slice(None), some)
+        own_bias = None if bias is None else bias[of_bias]
         dq[part], dk[part], dv[part], ds = _block_gradients(q[part], k[part], v[part], own_bias, d_out[part])
-        if d_bias is not None and len(d_bias) == 1:
-            d_bias += ds.sum(0, keepdim=True)
-        elif d_bias is not None:
-            d_bias[part] = ds
+        if d_bias is not None:
+            d_bias[of_bias] += ds.sum_to_size(own_bias.shape)
     return dq, dk, dv, d_bias
+
+
+def _slices(length: int, step: int) -> list[slice]:
+    return [slice(start, start + step) for start in range(0, length, step)]
 
 
 def _block_gradients(q, k, v, bias, d_out) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -68,9 +68,9 @@ def test_rows_and_rectangles_are_adjoint(padded: Packing) -> None:
 
 
 @pytest.mark.parametrize("own_bias", [False, True])
-@pytest.mark.parametrize("block", [1, 1 << 19])
+@pytest.mark.parametrize("block", [1, 18, 1 << 19])
 def test_attention_has_the_gradients_of_the_plain_formula(padded, own_bias: bool, block: int, monkeypatch) -> None:
-    """Bias shared by the batch or one a sample; samples all at once or one by one; padded keys hidden."""
+    """Bias shared by the batch or one a sample; all at once, a sample at a time, or a head; padded keys hidden."""
     monkeypatch.setattr(attend_module, "_BLOCK", block)
     torch.manual_seed(0)
     q, k, v = randn(14, 6), randn(14, 6), randn(14, 6)
