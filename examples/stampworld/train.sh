@@ -29,6 +29,7 @@ run_settings() {
         refcoco) set -- 15 64 1e-3 ;;
         refcoco+ | refcocog | nlvr2) set -- 4 64 1e-3 ;;
         stage2) set -- 3 32 1e-3 ;;
+        avqa) set -- 5 32 3e-4 ;;
         *) set -- 10 32 1e-3 ;;
     esac
     RUN=("${SMALL_RUN[@]}" dataset.num_workers=0 model.encoder.drop_path_rate=0
