@@ -64,7 +64,8 @@ def test_resume_after_sigkill_gives_the_same_run(pictures, stage1, tmp_path) -> 
     process.communicate()
     output = run(words)
     updates = [int(step["num_updates"]) for step in logged(output, "train_inner")]
-    assert updates and updates[0] > 2, "the run started anew"
+    # killed before it became checkpoint_last, the second update is made again
+    assert updates and updates[0] > 1, "the run started anew"
     ours, reference = (torch.load(d / "checkpoint_last.pt", weights_only=True) for d in (tmp_path / "run", stage1[0]))
     for key, value in reference["model"].items():
         assert torch.equal(value, ours["model"][key]), key
