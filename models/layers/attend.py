@@ -26,7 +26,7 @@ def attend(
     Args:
         q_ND: rows of ``queries``.
         k_ND, v_ND: rows of ``keys``, which packs the same passes.
-        biases: per pass Tensor[1 or B, H, Q, L] that is added to the logits, -inf hides a key; it gets a gradient.
+        biases: per pass Tensor[1 or B, 1 or H, Q, L] that is added to the logits, -inf hides a key; it gets a gradient.
     """
     if not q_ND.is_cuda:
         return _CpuAttention.apply(heads, queries, keys, q_ND, k_ND, v_ND, *biases)
@@ -102,8 +102,10 @@ def _gradients(q, k, v, bias, d_out, bias_trained: bool) -> tuple[Tensor, Tensor
     heads = min(q.shape[1], max(1, _BLOCK // head))
     for samples, some in product(_slices(len(q), max(1, _BLOCK // (heads * head))), _slices(q.shape[1], heads)):
         part = (samples, some)
-        of_bias = part if bias is not None and len(bias) > 1 else (slice(None), some)
-        own_bias = None if bias is None else bias[of_bias]
+        own_bias = of_bias = None
+        if bias is not None:  # samples and heads may share it
+            of_bias = tuple(own if size > 1 else slice(None) for own, size in zip(part, bias.shape, strict=False))
+            own_bias = bias[of_bias]
         dq[part], dk[part], dv[part], ds = _block_gradients(q[part], k[part], v[part], own_bias, d_out[part])
         if d_bias is not None:
             d_bias[of_bias] += ds.sum_to_size(own_bias.shape)

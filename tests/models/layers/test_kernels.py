@@ -67,14 +67,15 @@ def test_rows_and_rectangles_are_adjoint(padded: Packing) -> None:
     assert torch.autograd.gradcheck(lambda *r: padded.rows(list(r)), tuple(rectangles))
 
 
+@pytest.mark.parametrize("bias_heads", [1, 2])
 @pytest.mark.parametrize("own_bias", [False, True])
 @pytest.mark.parametrize("block", [1, 18, 1 << 19])
-def test_attention_has_the_gradients_of_the_plain_formula(padded, own_bias: bool, block: int, monkeypatch) -> None:
-    """Bias shared by the batch or one a sample; all at once, a sample at a time, or a head; padded keys hidden."""
+def test_attention_has_the_gradients_of_the_plain_formula(padded, own_bias, bias_heads, block, monkeypatch) -> None:
+    """Bias shared by batch and heads or not; all at once, a sample at a time, or a head; padded keys hidden."""
     monkeypatch.setattr(attend_module, "_BLOCK", block)
     torch.manual_seed(0)
     q, k, v = randn(14, 6), randn(14, 6), randn(14, 6)
-    tables = [randn(2 if own_bias else 1, 2, n, n) for n in (3, 5)]
+    tables = [randn(2 if own_bias else 1, bias_heads, n, n) for n in (3, 5)]
     hidden = [torch.tensor([[0, 0, 0], [0, 0, 1]]), torch.tensor([[0, 0, 0, 0, 0], [0, 0, 1, 0, 0]])]
     biases = [t.masked_fill(h[:, None, None].bool(), -torch.inf) for t, h in zip(tables, hidden, strict=True)]
 
