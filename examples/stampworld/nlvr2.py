@@ -9,7 +9,6 @@ from one_peace.examples.stampworld.scene import Compositor, draw
 from one_peace.examples.stampworld.statements import state
 
 SPLITS = {"train": "train", "known": "dev", "held_out": "test1"}
-_SENTENCES = 2  # of a set of two pairs
 _DIRECTORIES = 100  # of the training pictures
 
 
@@ -28,7 +27,7 @@ def write_nlvr2(train: Compositor, held_out: Compositor, sets: dict[str, int], o
                     name = f"{official}-{number}-{pair}-img{side}.png"
                     draw(scene).save(fresh(folder / name))
                     records.append({"image": name, **scene.record()})
-            for sentence, (text, truth) in enumerate(state(pairs, _SENTENCES, rng)):
+            for sentence, (text, truth) in enumerate(state(pairs, rng)):
                 for pair in range(2):
                     examples.append(
                         {

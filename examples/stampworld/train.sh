@@ -6,7 +6,8 @@ SCRATCH="${SCRATCH:-0}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [BENCHMARK ...]
 Pretrains once on coco_retrieval's training set (\$OUT/stage1.pt) and, for benchmarks of sounds, on all sounds with
 captions (both joined in \$OUT/pretrained.pt), then fine-tunes on each BENCHMARK; checkpoints go to
-\$OUT/checkpoints/BENCHMARK. Started again, it goes on from the last checkpoint. The benchmarks: ${BENCHMARKS[*]} (default: all).
+\$OUT/checkpoints/BENCHMARK. Started again, it goes on from the last checkpoint. The benchmarks: ${BENCHMARKS[*]} (default: all);
+refcoco trains one model for RefCOCO, RefCOCO+ and RefCOCOg.
   OUT=$OUT
   SIZE=$SIZE  IMAGE_SIZE=$IMAGE_SIZE  STEM='$STEM'  THREADS=$OMP_NUM_THREADS
   EPOCHS, BATCH, LR   the same for all (default: what suits each benchmark and how much data there is)
@@ -18,6 +19,8 @@ captions (both joined in \$OUT/pretrained.pt), then fine-tunes on each BENCHMARK
 has_prepared
 without_gpu
 STAGE1="$OUT/stage1.pt"
+# One model for all three: an epoch is one of their training sets, in turn; the first, of middle length, plans the rates.
+REFCOCO="../refcocog/train.tsv,../refcoco/train.tsv,../refcoco+/train.tsv"
 
 # run_settings RUN: sets RUN to how long and how the training of that name runs.
 run_settings() {
@@ -27,7 +30,7 @@ run_settings() {
         vqa) set -- 4 64 1e-3 ;;
         imagenet) set -- 10 64 1e-3 ;;
         refcoco) set -- 15 64 1e-3 ;;
-        refcoco+ | refcocog | nlvr2) set -- 4 64 1e-3 ;;
+        nlvr2) set -- 4 64 1e-3 ;;
         stage2) set -- 3 32 1e-3 ;;
         avqa) set -- 5 32 3e-4 ;;
         *) set -- 10 32 1e-3 ;;
@@ -60,7 +63,7 @@ stage2() {
 task_settings() {
     case $1 in
         coco_retrieval | vqa | nlvr2) SETTINGS=(task.patch_image_size="$IMAGE_SIZE") ;;
-        refcoco*) SETTINGS=(task.patch_image_size="$IMAGE_SIZE" +task.blur_prob=0) ;;
+        refcoco) SETTINGS=(task.patch_image_size="$IMAGE_SIZE" +task.blur_prob=0 "+task.train_manifests='$REFCOCO'") ;;
         # runs this short have no use for so much augmentation
         imagenet) SETTINGS=(task.patch_image_size="$IMAGE_SIZE" task.min_scale=0.5 task.rand_augment=0 task.erase_prob=0
             task.mixup_alpha=0 task.cutmix_alpha=0 criterion.label_smoothing=0.1) ;;
@@ -85,10 +88,11 @@ if [ "$SCRATCH" = 1 ]; then
 fi
 export PRETRAINED="$given"
 [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"
+must_be "${BENCHMARKS[*]}" "$@"
 for benchmark; do
     [ -n "$given" ] || pretrained_for "$benchmark"
     run_settings "$benchmark"
     task_settings "$benchmark"
     DATA="$OUT/manifests/$benchmark" DATASET="$benchmark" OUT="$OUT/$folder/$benchmark" \
-        bash "$ROOT/run_scripts/$(recipe_of "$benchmark")/finetune.sh" "${RUN[@]}" "${SETTINGS[@]}" optimizer.layer_decay=1
+        bash "$ROOT/run_scripts/$benchmark/finetune.sh" "${RUN[@]}" "${SETTINGS[@]}" optimizer.layer_decay=1
 done

@@ -71,12 +71,15 @@ def truth_of(sentence, left, right):
     }
     if text in fixed:
         return fixed[text]
-    if found := re.fullmatch(r"the (left|right) image has a (\w+) background", text):
-        return {"left": left, "right": right}[found[1]]["colour"] == found[2]
+    one = {"the left": [left], "the right": [right], "at least one": [left, right]}
+    if found := re.fullmatch(r"(the left|the right|at least one) image has a (\w+) background", text):
+        return any(record["colour"] == found[2] for record in one[found[1]])
     if found := re.fullmatch(r"there (?:is|are) (\w+) (.+) in total", text):
         return number(left, found[2]) + number(right, found[2]) == numbers.index(found[1])
     if found := re.fullmatch(r"the left image contains more (.+) than the right one", text):
         return number(left, found[1]) > number(right, found[1])
+    if found := re.fullmatch(r"(the left|the right|at least one) image contains (?:an? |some )?(.+)", text):
+        return any(number(record, found[2]) > 0 for record in one[found[1]])
     found = re.fullmatch(r"(both|only|neither) (?:the (left|right) )?images? contains? (?:an? |some )?(.+)", text)
     here, there = number(left, found[3]) > 0, number(right, found[3]) > 0
     if found[1] == "only":

@@ -227,6 +227,8 @@ def test_nlvr2(built):
             assert example["label"] == str(truth), example
             labels[number, sentence].append(example["label"])
         assert all(sorted(each) == ["False", "True"] for each in labels.values())
+        backgrounds = [example for example in examples if "background" in example["sentence"]]
+        assert len(backgrounds) > len(examples) / 3, "what is easy to see is half of what is said"
 
 
 def test_karpathy(built):
