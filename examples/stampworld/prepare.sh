@@ -23,6 +23,7 @@ manifests coco_retrieval coco_retrieval --karpathy "$DATA/coco/dataset_coco.json
 for dataset in refcoco refcoco+ refcocog; do
     manifests refcoco $dataset --refer "$DATA/refer/$dataset" --images "$DATA/coco"
 done
+awk 'NR == 1 || FNR > 1' "$OUT"/manifests/refcoco{,+,g}/train.tsv > "$OUT/manifests/refcoco/all_three.tsv"
 manifests vqa vqa --vqa "$DATA/vqa" --images "$DATA/coco" --min-count 3
 manifests nlvr2 nlvr2 --nlvr2 "$DATA/nlvr2/data" --images "$DATA/nlvr2/images"
 manifests imagenet imagenet --imagenet "$DATA/imagenet" --names "$DATA/imagenet/LOC_synset_mapping.txt"

@@ -19,8 +19,6 @@ refcoco trains one model for RefCOCO, RefCOCO+ and RefCOCOg.
 has_prepared
 without_gpu
 STAGE1="$OUT/stage1.pt"
-# One model for all three: an epoch is one of their training sets, in turn; the first, of middle length, plans the rates.
-REFCOCO="../refcocog/train.tsv,../refcoco/train.tsv,../refcoco+/train.tsv"
 
 # run_settings RUN: sets RUN to how long and how the training of that name runs.
 run_settings() {
@@ -29,7 +27,7 @@ run_settings() {
         coco_retrieval) set -- 2 64 1e-3 ;;
         vqa) set -- 4 64 1e-3 ;;
         imagenet) set -- 10 64 1e-3 ;;
-        refcoco) set -- 15 64 1e-3 ;;
+        refcoco) set -- 5 64 1e-3 ;;
         nlvr2) set -- 4 64 1e-3 ;;
         stage2) set -- 3 32 1e-3 ;;
         avqa) set -- 5 32 3e-4 ;;
@@ -63,7 +61,7 @@ stage2() {
 task_settings() {
     case $1 in
         coco_retrieval | vqa | nlvr2) SETTINGS=(task.patch_image_size="$IMAGE_SIZE") ;;
-        refcoco) SETTINGS=(task.patch_image_size="$IMAGE_SIZE" +task.blur_prob=0 "+task.train_manifests='$REFCOCO'") ;;
+        refcoco) SETTINGS=(task.patch_image_size="$IMAGE_SIZE" +task.blur_prob=0 +task.train_manifests=all_three.tsv) ;;
         # runs this short have no use for so much augmentation
         imagenet) SETTINGS=(task.patch_image_size="$IMAGE_SIZE" task.min_scale=0.5 task.rand_augment=0 task.erase_prob=0
             task.mixup_alpha=0 task.cutmix_alpha=0 criterion.label_smoothing=0.1) ;;
