@@ -330,8 +330,43 @@ def test_training_needs_manifests(tmp_path):
     assert answer.returncode == 1 and "run prepare.sh first" in answer.stderr
 
 
-def test_pretraining_is_what_the_benchmarks_need_and_done_once(tmp_path):
-    tools, out, calls, broken = (tmp_path / name for name in ("bin", "out", "calls", "calls.broken"))
+@pytest.fixture
+def prepared(tmp_path):
+    """What prepare.sh leaves, as far as the scripts look at it."""
+    for manifest in ("avqa/train.tsv", "refcoco+/testA.tsv"):
+        path = tmp_path / "out/manifests" / manifest
+        path.parent.mkdir(parents=True)
+        path.touch()
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize(("script", "name"), [("train.sh", "refcoco+"), ("train.sh", "esc50"), ("evaluate.sh", "coco")])
+def test_only_the_benchmarks_that_are_listed_run(script, name, prepared):
+    path = Path(build.__file__).with_name(script)
+    environment = {"OUT": str(prepared), "PATH": "/usr/bin:/bin", "CPU": "1"}
+    answer = subprocess.run(["bash", path, name], env=environment, capture_output=True, text=True)
+    assert answer.returncode == 2 and answer.stderr.startswith(f"{name} is none of: coco_retrieval refcoco ")
+
+
+def test_one_model_is_evaluated_on_all_three_refcocos(prepared, tmp_path):
+    tools, calls = tmp_path / "bin", tmp_path / "calls"
+    tools.mkdir()
+    (tools / "fairseq-validate").write_text('#!/bin/bash\necho "$@" > "$CALLS"\n')
+    (tools / "python").write_text("#!/bin/bash\n")
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    environment = {"PYTHON": tools / "python", "OUT": prepared, "CALLS": calls, "PATH": "/usr/bin:/bin", "CPU": "1"}
+    path = Path(build.__file__).with_name("evaluate.sh")
+    subprocess.run(["bash", path, "refcoco+"], env=environment, check=True, capture_output=True)
+    call = calls.read_text()
+    assert f"{prepared}/manifests/refcoco+ " in call and "--valid-subset testA " in call
+    assert f"--path {prepared}/checkpoints/refcoco/checkpoint_best.pt" in call
+    assert f"--results-dir {prepared}/checkpoints/refcoco+/results" in call
+
+
+def test_pretraining_is_what_the_benchmarks_need_and_done_once(prepared, tmp_path):
+    out = prepared
+    tools, calls, broken = (tmp_path / name for name in ("bin", "calls", "calls.broken"))
     tools.mkdir()
     # a training that writes down what it starts from, or else where it saves, and fails while `broken` is there
     (tools / "fairseq-hydra-train").write_text(
@@ -346,8 +381,6 @@ def test_pretraining_is_what_the_benchmarks_need_and_done_once(tmp_path):
     (tools / "python").write_text('#!/bin/bash\n[[ $* != *merge* ]] || touch "${@: -1}"\n')
     for tool in tools.iterdir():
         tool.chmod(0o755)
-    (out / "manifests/avqa").mkdir(parents=True)
-    (out / "manifests/avqa/train.tsv").touch()
 
     def train(*benchmarks: str, **variables: str) -> list[str]:
         calls.write_text("")
