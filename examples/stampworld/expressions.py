@@ -58,7 +58,8 @@ def _caption(scene: Scene, rng: np.random.Generator) -> str:
     across = sorted(scene.things, key=lambda thing: thing.centre[0])
     # the noun most often, sometimes a narrower or wider word
     words = [choose((t.sticker.noun, t.sticker.noun, t.sticker.name, t.sticker.kind), rng) for t in across]
-    background = choose((f"on a {scene.colour} background", f"in front of {scene.colour}", f"on {scene.colour}"), rng)
+    colour = scene.colour
+    background = choose((f"on {indefinite(colour)} background", f"in front of {colour}", f"on {colour}"), rng)
     if len(across) == 1:
         return f"{choose(('', 'there is ', 'a picture of '), rng)}{indefinite(words[0])} {background}"
     sort = int(rng.integers(4))

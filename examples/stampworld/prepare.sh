@@ -26,6 +26,7 @@ done
 awk 'NR == 1 || FNR > 1' "$OUT"/manifests/refcoco{,+,g}/train.tsv > "$OUT/manifests/refcoco/all_three.tsv"
 manifests vqa vqa --vqa "$DATA/vqa" --images "$DATA/coco" --min-count 3
 manifests nlvr2 nlvr2 --nlvr2 "$DATA/nlvr2/data" --images "$DATA/nlvr2/images"
+awk -F '\t' 'NR == 1 || $2 ~ /background/' "$OUT/manifests/nlvr2/train.tsv" > "$OUT/manifests/nlvr2/backgrounds.tsv"
 manifests imagenet imagenet --imagenet "$DATA/imagenet" --names "$DATA/imagenet/LOC_synset_mapping.txt"
 captioned=(--audiocaps "$DATA/audiocaps" --clotho "$DATA/clotho")
 manifests audiocaps_clotho_retrieval audiocaps_clotho_retrieval "${captioned[@]}"

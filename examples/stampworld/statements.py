@@ -20,10 +20,11 @@ def about_backgrounds(pair: Pair) -> Truths:
     left, right = (scene.colour for scene in pair)
     found: Truths = {"same": {"both images have the same background color": left == right}}
     for colour in COLOURS:
+        background = indefinite(f"{colour} background")
         sentences = {
-            "left": (f"the left image has a {colour} background", left == colour),
-            "right": (f"the right image has a {colour} background", right == colour),
-            "any": (f"at least one image has a {colour} background", colour in (left, right)),
+            "left": (f"the left image has {background}", left == colour),
+            "right": (f"the right image has {background}", right == colour),
+            "any": (f"at least one image has {background}", colour in (left, right)),
         }
         for template, (sentence, truth) in sentences.items():
             found.setdefault(template, {})[sentence] = truth

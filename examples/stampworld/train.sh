@@ -7,7 +7,7 @@ usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [BENCHMARK ...]
 Pretrains once on coco_retrieval's training set (\$OUT/stage1.pt) and, for benchmarks of sounds, on all sounds with
 captions (both joined in \$OUT/pretrained.pt), then fine-tunes on each BENCHMARK; checkpoints go to
 \$OUT/checkpoints/BENCHMARK. Started again, it goes on from the last checkpoint. The benchmarks: ${BENCHMARKS[*]} (default: all);
-refcoco trains one model for RefCOCO, RefCOCO+ and RefCOCOg.
+refcoco trains one model for RefCOCO, RefCOCO+ and RefCOCOg; nlvr2 begins with sentences about backgrounds.
   OUT=$OUT
   SIZE=$SIZE  IMAGE_SIZE=$IMAGE_SIZE  STEM='$STEM'  THREADS=$OMP_NUM_THREADS
   EPOCHS, BATCH, LR   the same for all (default: what suits each benchmark and how much data there is)
@@ -28,7 +28,8 @@ run_settings() {
         vqa) set -- 4 64 1e-3 ;;
         imagenet) set -- 10 64 1e-3 ;;
         refcoco) set -- 5 64 1e-3 ;;
-        nlvr2) set -- 4 64 1e-3 ;;
+        nlvr2_backgrounds) set -- 2 64 1e-3 ;;
+        nlvr2) set -- 2 64 3e-4 ;;
         stage2) set -- 3 32 1e-3 ;;
         avqa) set -- 5 32 3e-4 ;;
         *) set -- 10 32 1e-3 ;;
@@ -57,9 +58,10 @@ stage2() {
     "$PYTHON" -m one_peace.models.merge "$STAGE1" "$OUT/stage2/checkpoint_best.pt" --out "$OUT/pretrained.pt"
 }
 
-# task_settings BENCHMARK: sets SETTINGS to what is smaller here than in the recipes.
+# task_settings RUN: sets SETTINGS to what is smaller here than in the recipes.
 task_settings() {
     case $1 in
+        nlvr2_backgrounds) SETTINGS=(task.patch_image_size="$IMAGE_SIZE" +task.train_manifests=backgrounds.tsv) ;;
         coco_retrieval | vqa | nlvr2) SETTINGS=(task.patch_image_size="$IMAGE_SIZE") ;;
         refcoco) SETTINGS=(task.patch_image_size="$IMAGE_SIZE" +task.blur_prob=0 +task.train_manifests=all_three.tsv) ;;
         # runs this short have no use for so much augmentation
@@ -67,7 +69,7 @@ task_settings() {
             task.mixup_alpha=0 task.cutmix_alpha=0 criterion.label_smoothing=0.1) ;;
         *) SETTINGS=("${SHORT_SOUNDS[@]}") ;;
     esac
-    [ "$SCRATCH" != 1 ] || SETTINGS+=(checkpoint.finetune_from_model=null)
+    [ "$PRETRAINED" != none ] || SETTINGS+=(checkpoint.finetune_from_model=null)
 }
 
 # pretrained_for BENCHMARK: pretrains for it, and sets PRETRAINED to what to fine-tune.
@@ -80,17 +82,28 @@ pretrained_for() {
     esac
 }
 
+# finetune BENCHMARK [RUN]: fine-tunes $PRETRAINED; RUN is the run's name, where a benchmark takes several.
+finetune() {
+    local run=${2:-$1}
+    run_settings "$run"
+    task_settings "$run"
+    DATA="$OUT/manifests/$1" DATASET="$1" OUT="$OUT/$folder/$run" \
+        bash "$ROOT/run_scripts/$1/finetune.sh" "${RUN[@]}" "${SETTINGS[@]}" optimizer.layer_decay=1
+}
+
 folder=checkpoints given="${PRETRAINED:-}"
 if [ "$SCRATCH" = 1 ]; then
     folder=scratch given=none
 fi
-export PRETRAINED="$given"
+export PRETRAINED
 [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"
 must_be "${BENCHMARKS[*]}" "$@"
 for benchmark; do
+    PRETRAINED="$given"
     [ -n "$given" ] || pretrained_for "$benchmark"
-    run_settings "$benchmark"
-    task_settings "$benchmark"
-    DATA="$OUT/manifests/$benchmark" DATASET="$benchmark" OUT="$OUT/$folder/$benchmark" \
-        bash "$ROOT/run_scripts/$benchmark/finetune.sh" "${RUN[@]}" "${SETTINGS[@]}" optimizer.layer_decay=1
+    if [ "$benchmark" = nlvr2 ]; then # of all sentences at once nothing is learned in so few updates
+        finetune nlvr2 nlvr2_backgrounds
+        PRETRAINED="$OUT/$folder/nlvr2_backgrounds/checkpoint_best.pt"
+    fi
+    finetune "$benchmark"
 done

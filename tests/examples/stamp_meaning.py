@@ -72,7 +72,7 @@ def truth_of(sentence, left, right):
     if text in fixed:
         return fixed[text]
     one = {"the left": [left], "the right": [right], "at least one": [left, right]}
-    if found := re.fullmatch(r"(the left|the right|at least one) image has a (\w+) background", text):
+    if found := re.fullmatch(r"(the left|the right|at least one) image has an? (\w+) background", text):
         return any(record["colour"] == found[2] for record in one[found[1]])
     if found := re.fullmatch(r"there (?:is|are) (\w+) (.+) in total", text):
         return number(left, found[2]) + number(right, found[2]) == numbers.index(found[1])

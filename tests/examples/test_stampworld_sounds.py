@@ -322,6 +322,24 @@ def test_scripts_explain_themselves_from_anywhere(script, tmp_path):
     assert answer.stdout.startswith("Usage: ") and "outputs/stampworld" in answer.stdout
 
 
+def test_prepare_joins_the_three_refcocos_and_picks_backgrounds(tmp_path):
+    python = tmp_path / "python"  # in place of every preparation: two rows, of which one is about a background
+    python.write_text(
+        """#!/bin/bash
+        for word; do [ "$before" != --out ] || out=$word; before=$word; done
+        [ -n "$out" ] || exit 0
+        mkdir -p "$out"
+        printf 'id\\ttext\\n1\\ta red background\\n2\\ta bird\\n' > "$out/train.tsv"\n"""
+    )
+    python.chmod(0o755)
+    environment = {"PYTHON": str(python), "OUT": str(tmp_path / "out"), "PATH": "/usr/bin:/bin"}
+    path = Path(build.__file__).with_name("prepare.sh")
+    subprocess.run(["bash", path], env=environment, check=True, capture_output=True)
+    manifests = tmp_path / "out/manifests"
+    assert (manifests / "refcoco/all_three.tsv").read_text() == "id\ttext\n" + 3 * "1\ta red background\n2\ta bird\n"
+    assert (manifests / "nlvr2/backgrounds.tsv").read_text() == "id\ttext\n1\ta red background\n"
+
+
 def test_training_needs_manifests(tmp_path):
     path = Path(build.__file__).with_name("train.sh")
     answer = subprocess.run(
@@ -401,3 +419,8 @@ def test_pretraining_is_what_the_benchmarks_need_and_done_once(prepared, tmp_pat
     assert train("vggsound", PRETRAINED="mine.pt") == ["mine.pt"]
     assert train("vqa", "vggsound", SCRATCH="1") == ["null", "null"]
     assert sorted(path.name for path in (out / "scratch").iterdir()) == ["vggsound", "vqa"]
+    # nlvr2 is two runs, of which the second goes on from the first
+    assert train("nlvr2", "vqa") == ["stage1.pt", "checkpoint_best.pt", "stage1.pt"]
+    assert train("nlvr2", "vqa", PRETRAINED="mine.pt") == ["mine.pt", "checkpoint_best.pt", "mine.pt"]
+    assert train("nlvr2", SCRATCH="1") == ["null", "checkpoint_best.pt"]
+    assert sorted(path.name for path in (out / "scratch").glob("n*")) == ["nlvr2", "nlvr2_backgrounds"]
