@@ -93,7 +93,7 @@ finetune() {
 
 folder=checkpoints given="${PRETRAINED:-}"
 if [ "$SCRATCH" = 1 ]; then
-    folder=scratch given=none
+    folder=scratch given=none # what is fine-tuned: nothing
 fi
 export PRETRAINED
 [ $# -gt 0 ] || set -- "${BENCHMARKS[@]}"

@@ -86,7 +86,8 @@ def test_pretraining_is_what_the_benchmarks_need_and_done_once(prepared, tmp_pat
         checkpoint.save_dir=*) folder=${word#*=} ;;
         checkpoint.finetune_from_model=*) start=${word#*=} ;;
         esac; done
-        mkdir -p "$folder" && touch "$folder/checkpoint_best.pt" && basename "${start:-$folder}" >> "$CALLS"
+        mkdir -p "$folder" && touch "$folder/checkpoint_best.pt" && echo "$@" > "$folder/command"
+        basename "${start:-$folder}" >> "$CALLS"
         [ ! -e "$CALLS.broken" ]\n"""
     )
     (tools / "python").write_text('#!/bin/bash\n[[ $* != *merge* ]] || touch "${@: -1}"\n')
@@ -116,4 +117,7 @@ def test_pretraining_is_what_the_benchmarks_need_and_done_once(prepared, tmp_pat
     assert train("nlvr2", "vqa") == ["stage1.pt", "checkpoint_best.pt", "stage1.pt"]
     assert train("nlvr2", "vqa", PRETRAINED="mine.pt") == ["mine.pt", "checkpoint_best.pt", "mine.pt"]
     assert train("nlvr2", SCRATCH="1") == ["null", "checkpoint_best.pt"]
+    first, second = ((out / "scratch" / run / "command").read_text() for run in ("nlvr2_backgrounds", "nlvr2"))
+    assert "task.train_manifests=backgrounds.tsv" in first and "backgrounds.tsv" not in second
+    assert f"{out}/scratch/nlvr2_backgrounds/checkpoint_best.pt" in second
     assert sorted(path.name for path in (out / "scratch").glob("n*")) == ["nlvr2", "nlvr2_backgrounds"]
