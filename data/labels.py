@@ -16,7 +16,7 @@ def read_labels(path: Path) -> list[str]:
     """
     text = _read(path)
     if path.suffix.lower() != ".json":
-        names = [line.strip() for line in text.splitlines()]
+        names = [line.strip() for line in text.split("\n")]  # as it is written: names may hold other line breaks
         while names and not names[-1]:
             names.pop()
         if not names or not all(names):

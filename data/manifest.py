@@ -121,7 +121,7 @@ class Manifest:
         near = difflib.get_close_matches(name, header, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise self._error(
-            f"no column {name!r}{hint} The first line reads: {shown}",
+            f"no column {name!r}{hint or '.'} The first line reads: {shown}",
             remedy="The first line must name the columns, and the selected columns must be among them",
         )
 

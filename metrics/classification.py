@@ -3,6 +3,7 @@
 Shapes: R samples, C classes.
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -28,16 +29,18 @@ class AccuracyMeter(TableMeter):
 class SoftAccuracyMeter(TableMeter):
     """``vqa_score``: what the ``predicted`` answers are worth, on average.
 
-    ``worth`` float64[R] is the annotators' score of the predicted answer, min(1, agreeing annotators / 3) in VQAv2.
+    ``worth`` float64[R] is the annotators' score of the predicted answer, min(1, agreeing annotators / 3) in VQAv2;
+    ``best`` float64[R] that of the best one. Where no answer is worth anything, all are secret: NaN.
     """
 
-    columns = ("predicted", "worth")
+    columns = ("predicted", "worth", "best")
 
     def names(self) -> list[str]:
         return ["vqa_score"]
 
     def score(self, gathered: Mapping[str, Tensor]) -> dict[str, float]:
-        return {"vqa_score": 100.0 * gathered["worth"].double().mean().item()}
+        known = bool(gathered["best"].any())
+        return {"vqa_score": 100.0 * gathered["worth"].double().mean().item() if known else math.nan}
 
 
 class MeanAveragePrecisionMeter(TableMeter):

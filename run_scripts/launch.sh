@@ -41,12 +41,36 @@ vocabulary_usage() {
     [[ $1 != *BPE* ]] || printf '\n  BPE         %s' "vocabulary: encoder.json, vocab.bpe, dict.txt, or sentencepiece.model, dict.txt; required"
 }
 
-# require NAME...: the variables must be set.
+# refuse MESSAGE: what was asked for cannot be done.
+refuse() {
+    echo "$1" >&2
+    exit 2
+}
+
+# require NAME...: the variables must be set, and what they name must be there.
 require() {
-    local name
+    local name value
     for name in "$@"; do
-        [[ -n ${!name:-} ]] || { echo "$name is not set; --help tells what it is" >&2; exit 2; }
+        value=${!name:-}
+        [[ -n $value ]] || refuse "$name is not set; --help tells what it is"
+        case $name in
+            DATA) [[ -d $value ]] || refuse "DATA is $value, but there is no such folder" ;;
+            BPE) [[ -f $value/dict.txt ]] || refuse "BPE is $value, but that is no folder with a vocabulary (dict.txt)" ;;
+            PRETRAINED | STAGE1 | CHECKPOINT) [[ -f $value ]] || refuse "$name is $value, but there is no such file" ;;
+        esac
     done
+}
+
+# one_of NAME VALUE...: the variable must be one of the values.
+one_of() {
+    local name=$1
+    shift
+    [[ " $* " == *" ${!name} "* ]] || refuse "$name is ${!name}, expected one of: $*"
+}
+
+# installed PROGRAM: it must be on the path.
+installed() {
+    command -v "$1" >/dev/null || refuse "there is no $1: activate the environment that has it (source .venv/bin/activate)"
 }
 
 # hydra_text VALUE: as an override takes it: quoted, unless it can be nothing but a plain path.
@@ -60,14 +84,16 @@ hydra_text() {
 
 # train FOLDER CONFIG OUT OVERRIDE...: one run of fairseq-hydra-train.
 train() {
-    local folder=$1 config=$2 out=$3 size=${SIZE:-4b}
+    local folder=$1 config=$2 out=$3
+    local SIZE=${SIZE:-$([[ ${SMOKE:-0} == 1 ]] && echo tiny || echo 4b)}
     shift 3
+    one_of SIZE tiny small base large 4b
+    installed fairseq-hydra-train
     local settings=()
     if [[ ${BF16:-0} == 1 ]]; then
         settings+=(common.fp16=false common.bf16=true)
     fi
     if [[ ${SMOKE:-0} == 1 ]]; then
-        size=${SIZE:-tiny}
         settings+=(common.fp16=false optimization.max_update=2 dataset.batch_size=4 dataset.num_workers=0
             'optimization.update_freq=[1]' ++optimization.skip_remainder_batch=false)
     fi
@@ -87,7 +113,7 @@ train() {
     fi
     exec "${command[@]}" --config-dir "$folder" --config-name "$config" \
         common.user_dir="$(hydra_text "$USER_DIR")" task.data="$(hydra_text "$DATA")" \
-        checkpoint.save_dir="$(hydra_text "$out")" model.size="$size" "${settings[@]}" "$@"
+        checkpoint.save_dir="$(hydra_text "$out")" model.size="$SIZE" "${settings[@]}" "$@"
 }
 
 # finetune NEEDED CONFIG ARGUMENT...: a benchmark's finetune.sh. NEEDED are the variables it must have besides DATA, CONFIG
@@ -102,7 +128,7 @@ usage: [VARIABLE=value ...] bash finetune.sh [hydra overrides ...]
 Fine-tunes on $TITLE. The recipe is $BENCHMARK/$config.yaml on top of finetune.yaml.
 
   DATA        folder that prepare.sh wrote; required$(vocabulary_usage "$needed")
-  PRETRAINED  checkpoint to start from, such as the released one-peace.pt; required but with SMOKE=1
+  PRETRAINED  checkpoint to start from, such as the released one-peace.pt, or none: required but with SMOKE=1
   OUT         where checkpoints and logs go ($OUT); the same command again resumes
 ${MORE_USAGE:+$MORE_USAGE
 }$(training_usage)
@@ -114,10 +140,12 @@ EOF
     usage_if_asked "$@"
     # shellcheck disable=SC2086
     require DATA $needed
-    [[ ${SMOKE:-0} == 1 ]] || require PRETRAINED
     local settings=()
     [[ -z ${BPE:-} ]] || settings+=(++task.bpe_dir="$(hydra_text "$BPE")")
-    [[ -z ${PRETRAINED:-} ]] || settings+=(checkpoint.finetune_from_model="$(hydra_text "$PRETRAINED")")
+    if [[ ${PRETRAINED:-} != none && (-n ${PRETRAINED:-} || ${SMOKE:-0} != 1) ]]; then
+        require PRETRAINED
+        settings+=(checkpoint.finetune_from_model="$(hydra_text "$PRETRAINED")")
+    fi
     train "$SCRIPTS" finetune "$OUT" "+$BENCHMARK=$config" "${settings[@]}" "$@"
 }
 
@@ -143,12 +171,13 @@ EOF
     }
     usage_if_asked "$@"
     # shellcheck disable=SC2086
-    require DATA $needed
+    require DATA $needed CHECKPOINT
+    installed fairseq-validate
     if [[ -z ${SPLITS:-} ]]; then
         for split in $splits; do
             [[ ! -f $DATA/$split.tsv ]] || SPLITS+=${SPLITS:+ }$split
         done
-        [[ -n ${SPLITS:-} ]] || { echo "$DATA has none of $splits: run prepare.sh" >&2; exit 1; }
+        [[ -n ${SPLITS:-} ]] || refuse "$DATA has none of $splits: run prepare.sh"
     fi
     [[ $needed != *BPE* ]] || set -- --bpe-dir "$BPE" "$@"
     if [[ ${WITH_CANDIDATES:-0} == 1 ]]; then # each split has its own

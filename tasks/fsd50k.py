@@ -43,7 +43,9 @@ class Fsd50kTask(ClassifyTask):
         return {"scores": logits, "labels": reference["scores"]}
 
     def write_results(self, results: Results, gathered: Mapping[str, Tensor]) -> None:
-        """``{split}_predictions.tsv``: the probability of each class."""
-        rows = ((f"{p:.6g}" for p in row) for row in gathered["scores"].sigmoid().tolist())
-        header = (ID, *map(self.name, range(self.num_classes)))
-        results.write_predictions(header, ([id, *row] for id, row in zip(self.ids(gathered), rows, strict=True)))
+        """``{split}_predictions.tsv``: the right classes, and the probability of each class."""
+        names = [self.name(number) for number in range(self.num_classes)]
+        right = (", ".join(names[number] for number in row.nonzero()[:, 0].tolist()) for row in gathered["labels"])
+        rows = ([f"{p:.6g}" for p in row] for row in gathered["scores"].sigmoid().tolist())
+        lines = ([id, label, *row] for id, label, row in zip(self.ids(gathered), right, rows, strict=True))
+        results.write_predictions((ID, "label", *names), lines)

@@ -88,10 +88,11 @@ class RefcocoTask(ClassifyTask):
         return {"predicted": logits.double().sigmoid() * sides, "box": reference["boxes"] * sides}
 
     def write_results(self, results: Results, gathered: Mapping[str, Tensor]) -> None:
-        """``{split}_predictions.tsv`` and the same as ``{split}_refcoco.jsonl``, in pixels of the original picture."""
+        """``{split}_predictions.tsv``, with the right box, and ``{split}_refcoco.jsonl``, in the original's pixels."""
         ids = self.ids(gathered)
         boxes = [[round(x, 2) for x in box] for box in gathered["predicted"].tolist()]
-        rows = ([id, *box] for id, box in zip(ids, boxes, strict=True))
-        results.write_predictions((ID, "x0", "y0", "x1", "y1"), rows)
+        right = (",".join(f"{x:.2f}" for x in box) for box in gathered["box"].tolist())
+        rows = ([id, *box, label] for id, box, label in zip(ids, boxes, right, strict=True))
+        results.write_predictions((ID, "x0", "y0", "x1", "y1", "label"), rows)
         lines = (json.dumps({"id": id, "box": box}, ensure_ascii=False) for id, box in zip(ids, boxes, strict=True))
         results.write("refcoco.jsonl", "".join(f"{line}\n" for line in lines))

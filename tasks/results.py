@@ -1,6 +1,7 @@
 """Files that tell what an evaluation found."""
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +22,9 @@ class Results:
         temporary.replace(path)
 
     def write_metrics(self, metrics: Mapping[str, float]) -> None:
-        """``{split}_metrics.json``."""
-        self.write("metrics.json", json.dumps(dict(metrics), indent=1) + "\n")
+        """``{split}_metrics.json``; null for what cannot be known."""
+        known = {name: None if math.isnan(value) else value for name, value in metrics.items()}
+        self.write("metrics.json", json.dumps(known, indent=1) + "\n")
 
     def write_predictions(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """``{split}_predictions.tsv``: a header, and one line a row."""

@@ -92,7 +92,8 @@ class VqaTask(ClassifyTask):
 
     def predict(self, logits: Tensor, reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
         predicted = logits.argmax(dim=1)
-        return {"predicted": predicted, "worth": reference["scores"].gather(1, predicted[:, None])[:, 0]}
+        scores = reference["scores"]
+        return {"predicted": predicted, "worth": scores.gather(1, predicted[:, None])[:, 0], "best": scores.amax(dim=1)}
 
     def write_results(self, results: Results, gathered: Mapping[str, Tensor]) -> None:
         """``{split}_predictions.tsv``, and ``{split}_vqa.json`` as the evaluation server takes it."""
@@ -106,5 +107,5 @@ class VqaTask(ClassifyTask):
         pairs = zip(ids, answers, strict=True)
         submission = [{"question_id": int(id) if id.isdecimal() else id, "answer": answer} for id, answer in pairs]
         results.write("vqa.json", json.dumps(submission, ensure_ascii=False) + "\n")
-        if not gathered["worth"].any():
-            logger.warning("no answer is worth anything: if they are secret, submit %s_vqa.json", results.split)
+        if not gathered["best"].any():
+            logger.warning("the answers are secret: submit %s_vqa.json", results.split)

@@ -22,9 +22,10 @@ def cases(folder: Path) -> Iterator[Case]:
     raw, recorded = load(folder / "metrics.pt"), json.loads((folder / "metrics.json").read_text())
     best_R = raw["acc_logits"].argmax(dim=1)
     worth_R = raw["acc_soft_targets"].gather(1, best_R[:, None])[:, 0]
+    best_worth_R = raw["acc_soft_targets"].amax(dim=1)
     ours = {
         "accuracy_hard": (AccuracyMeter, {"predicted": best_R, "label": raw["acc_targets"]}),
-        "accuracy_soft": (SoftAccuracyMeter, {"predicted": best_R, "worth": worth_R}),
+        "accuracy_soft": (SoftAccuracyMeter, {"predicted": best_R, "worth": worth_R, "best": best_worth_R}),
         "iou_acc": (BoxMeter, {"predicted": raw["iou_hyps"], "box": raw["iou_refs"]}),
         "map": (MeanAveragePrecisionMeter, {"scores": raw["map_logits"], "labels": raw["map_targets"]}),
     }

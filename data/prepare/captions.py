@@ -9,7 +9,14 @@ from tqdm import tqdm
 
 from one_peace.data.prepare.command import report
 from one_peace.data.prepare.files import Entry, clean_cell, read_json, write_json, write_manifest
-from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder, read_durations
+from one_peace.data.prepare.media import (
+    IMAGES,
+    LeftOut,
+    MediaFolder,
+    is_training,
+    read_durations,
+    without_damaged,
+)
 
 IMAGE_COLUMNS = ("image_id", "image", "caption")
 AUDIO_COLUMNS = ("uniq_id", "audio", "text", "duration")
@@ -32,46 +39,53 @@ class Found(NamedTuple):
 
 
 def find_all(items: Sequence[Captioned], media: MediaFolder, left_out: LeftOut) -> list[Found]:
-    """The items that have a file and a caption."""
-    found = []
+    """The items that have a file and a caption, each id once."""
+    found, seen = [], set[str]()
     for item in tqdm(items, desc=f"find in {media.folder.name}", unit="item", delay=2, file=sys.stderr):
         captions = [text for text in map(clean_cell, item.captions) if text]
         cell = media.find(*item.names)
-        if len(captions) < len(item.captions):
+        for _ in range(len(item.captions) - len(captions)):
             left_out.add("empty captions", item.id)
-        if cell is None:
+        if item.id in seen:
+            left_out.add("ids for the second time", item.id)
+        elif not captions:
+            left_out.add("items without a caption", item.id)
+        elif cell is None:
             left_out.add_missing(item.names[0])
-        elif captions:
+        else:
             found.append(Found(item.id, cell, captions))
+        seen.add(item.id)
     return found
 
 
 def write_pictures(found: Sequence[Found], path: Path, left_out: LeftOut) -> None:
     """The manifest ``path`` (columns `IMAGE_COLUMNS`); beside that of an evaluation split its candidates."""
+    whole = without_damaged(found, _cells_of, "image", path, left_out)
     left_out.finish(path)
-    rows = [(item.id, item.cell, text) for item in found for text in _captions_of(item, path)]
-    report(path, write_manifest(path, IMAGE_COLUMNS, rows), _write_candidates(found, path))
+    rows = [(item.id, item.cell, text) for item in whole for text in _captions_of(item, path)]
+    report(path, write_manifest(path, IMAGE_COLUMNS, rows), _write_candidates(whole, path))
 
 
 def write_sounds(found: Sequence[Found], path: Path, left_out: LeftOut) -> None:
     """`write_pictures` for sounds (columns `AUDIO_COLUMNS`)."""
-    seconds = read_durations([item.cell for item in found], path.parent)
-    for item, duration in zip(found, seconds, strict=True):
-        if duration is None:
-            left_out.add_missing(item.cell)
+    cells = [item.cell for item in found]
+    seconds = {cell: s for cell, s in zip(cells, read_durations(cells, path.parent), strict=True) if s is not None}
+    for cell in cells:
+        if cell not in seconds:
+            left_out.add_missing(cell)
+    whole = without_damaged([i for i in found if i.cell in seconds], _cells_of, "audio", path, left_out)
     left_out.finish(path)
-    whole = [(item, duration) for item, duration in zip(found, seconds, strict=True) if duration is not None]
-    rows = [(item.id, item.cell, text, f"{s:.2f}") for item, s in whole for text in _captions_of(item, path)]
-    report(path, write_manifest(path, AUDIO_COLUMNS, rows), _write_candidates([item for item, _ in whole], path))
+    rows = [(i.id, i.cell, text, f"{seconds[i.cell]:.2f}") for i in whole for text in _captions_of(i, path)]
+    report(path, write_manifest(path, AUDIO_COLUMNS, rows), _write_candidates(whole, path))
+
+
+def _cells_of(item: Found) -> tuple[str]:
+    return (item.cell,)
 
 
 def _captions_of(item: Found, path: Path) -> list[str]:
+    """Each has a row to train on; one row stands for all in evaluation."""
     return item.captions if is_training(path) else item.captions[:1]
-
-
-def is_training(path: Path) -> bool:
-    """Whether a manifest has a row for every caption."""
-    return path.name.startswith("train")
 
 
 def _write_candidates(found: Sequence[Found], path: Path) -> str:

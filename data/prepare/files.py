@@ -14,6 +14,7 @@ from one_peace.data.errors import DataError
 
 MAX_BYTES = 4 << 30  # the largest official annotation file has half a GiB
 _AGAIN = "Download it again, and name the official file"
+_CORRECT = "Correct or remove that entry, or name the official file"
 # what ends a cell or a line of a manifest, and the NUL that ends a file name
 _ENDS = re.compile(r"[\t\r\n\0]+")
 
@@ -77,7 +78,9 @@ def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"the file is not UTF-8 ({error.reason} at byte {error.start})", file=path) from None
+        raise DataError(
+            f"the file is not UTF-8 ({error.reason} at byte {error.start})", file=path, remedy="Save it as UTF-8"
+        ) from None
 
 
 def read_lines(path: Path) -> list[str]:
@@ -149,7 +152,7 @@ class Entry:
 
     def error(self, reason: str) -> DataError:
         """The error to raise about this entry."""
-        return DataError(f"{self.where}: {reason}", file=self.path, remedy=_AGAIN)
+        return DataError(f"{self.where}: {reason}", file=self.path, remedy=_CORRECT)
 
     def __contains__(self, key: str) -> bool:
         return self.values.get(key) is not None

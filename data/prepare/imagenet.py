@@ -73,23 +73,32 @@ def prepare(options: argparse.Namespace) -> None:
     train, val = options.imagenet / "train", options.imagenet / "val"
     classes = find_classes(train)
     labels = read_names(options.names, classes)
-    media = MediaFolder(train, IMAGES, options.out)
-    write_split(items_of(media, classes), labels, media, "image", options.out / "train.tsv", options.missing)
+    media = {"train": MediaFolder(train, IMAGES, options.out)}
+    items = {"train": items_of(media["train"], classes)}
+    if val.is_dir():
+        media["valid"] = MediaFolder(val, IMAGES, options.out)
+        items["valid"] = items_of_val(options, media["valid"], classes)
+    for split, members in items.items():
+        write_split(members, labels, media[split], "image", options.out / f"{split}.tsv", options.missing)
     if not val.is_dir():
         print(f"{options.out / 'valid.tsv'}: not written, there is no folder {val}")
-        return
-    media = MediaFolder(val, IMAGES, options.out)
+
+
+def items_of_val(options: argparse.Namespace, media: MediaFolder, classes: Sequence[str]) -> list[Item]:
+    """The pictures of val.
+
+    Raises:
+        DataError: it is flat, and nothing tells their classes.
+    """
     if options.devkit:
-        items = read_devkit(options.devkit, classes)
-    elif options.val_labels:
-        items = read_val_labels(options.val_labels, classes)
-    elif set(media.by_folder) <= set(classes):
-        items = items_of(media, classes)
-    else:
-        raise DataError(
-            "it has other folders than train", file=val, remedy="If it is flat, name --devkit or --val-labels"
-        )
-    write_split(items, labels, media, "image", options.out / "valid.tsv", options.missing)
+        return read_devkit(options.devkit, classes)
+    if options.val_labels:
+        return read_val_labels(options.val_labels, classes)
+    if set(media.by_folder) <= set(classes):
+        return items_of(media, classes)
+    raise DataError(
+        "it has other folders than train", file=media.folder, remedy="If it is flat, name --devkit or --val-labels"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,14 +10,23 @@ Where OUT has labels.txt, the folder must have the same classes.
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from one_peace.data.errors import DataError
 from one_peace.data.prepare.command import make_parser, report, run
-from one_peace.data.prepare.files import read_lines, write_labels, write_manifest
-from one_peace.data.prepare.media import IMAGES, SOUNDS, LeftOut, MediaFolder, read_durations
+from one_peace.data.prepare.files import clean_cell, read_lines, write_labels, write_manifest
+from one_peace.data.prepare.media import (
+    IMAGES,
+    SOUNDS,
+    LeftOut,
+    MediaFolder,
+    is_hidden,
+    read_durations,
+    without_damaged,
+)
 
 SUFFIXES = {"image": IMAGES, "audio": SOUNDS}
 _ID = {"image": "image_id", "audio": "uniq_id"}
@@ -48,9 +57,10 @@ def write_split(
             left_out.add_missing(item.name)
         else:
             rows.append((item.id, cell, item.number, *([f"{duration:.2f}"] if modality == "audio" else [])))
+    rows = without_damaged(rows, lambda row: (row[1],), modality, path, left_out)
     left_out.finish(path)
     names = path.with_name("labels.txt")
-    if names.is_file() and read_lines(names) != [label.strip() for label in labels]:
+    if names.is_file() and read_lines(names) != [clean_cell(label) for label in labels]:
         raise DataError(
             f"the classes of {path.name} are others", file=names, remedy="Remove the file if its manifests are obsolete"
         )
@@ -61,14 +71,17 @@ def write_split(
 
 def find_classes(folder: Path) -> list[str]:
     """The sub-folders, sorted: class n is the n-th."""
-    classes = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    there = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    classes = [name for name in there if not is_hidden(name)]
     if not classes:
         raise DataError("no sub-folders", file=folder, remedy="One for each class is expected there")
     return classes
 
 
 def items_of(media: MediaFolder, classes: Iterable[str]) -> list[Item]:
-    """Everything below the classes' sub-folders."""
+    """Everything below the classes' sub-folders; those with nothing below are named."""
+    if empty := [name for name in classes if name not in media.by_folder]:
+        print(f"{media.folder}: nothing of {len(empty)} classes ({', '.join(empty[:5])})", file=sys.stderr)
     return [
         Item(str(Path(path).with_suffix("")), path, number)
         for number, name in enumerate(classes)
@@ -83,7 +96,10 @@ def read_names(path: Path | None, classes: Sequence[str]) -> list[str]:
         DataError: the file does not name a class.
     """
     if path is None:
-        return [name.replace("_", " ") for name in classes]
+        labels = [name.replace("_", " ") for name in classes]
+        if twice := [label for label, count in Counter(labels).items() if count > 1]:
+            print(f"{len(twice)} names stand for several classes ({', '.join(twice[:5])})", file=sys.stderr)
+        return labels
     names: Mapping[str, str] = dict(line.split(maxsplit=1) for line in read_lines(path) if len(line.split()) > 1)
     if unknown := [name for name in classes if name not in names]:
         raise DataError(f"no line for class {unknown[0]!r}", file=path, remedy='A line reads "folder name"')

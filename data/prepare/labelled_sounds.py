@@ -8,7 +8,14 @@ from typing import NamedTuple
 from one_peace.data.errors import DataError
 from one_peace.data.prepare.command import report
 from one_peace.data.prepare.files import write_manifest
-from one_peace.data.prepare.media import IMAGES, SOUNDS, LeftOut, MediaFolder, read_durations
+from one_peace.data.prepare.media import (
+    IMAGES,
+    SOUNDS,
+    LeftOut,
+    MediaFolder,
+    read_durations,
+    without_damaged,
+)
 from one_peace.data.sources import FRAME_SEPARATOR
 
 COLUMNS = ("uniq_id", "audio", "text", "duration")
@@ -56,6 +63,9 @@ def write_splits(
                 left_out.add_missing(f"frames of {sound.names[0]}")
             else:
                 rows.append((sound.id, cell, sound.text, f"{duration:.2f}", *pictures))
+        rows = without_damaged(rows, lambda row: (row[1],), "audio", path, left_out)
+        if frame_folder:
+            rows = without_damaged(rows, lambda row: row[4].split(FRAME_SEPARATOR), "image", path, left_out)
         left_out.finish(path)
         report(path, write_manifest(path, COLUMNS + ((FRAMES,) if frames else ()), rows))
 

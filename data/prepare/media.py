@@ -2,27 +2,30 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import soundfile
 from tqdm import tqdm
 
-from one_peace.data.errors import DataError
+from one_peace.data.errors import DataError, SampleError
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a")
 _SHOWN = 5
 _THREADS = 8
+_T = TypeVar("_T")
+_Result = TypeVar("_Result")
 
 
 class MediaFolder:
     """The files below a folder with certain endings, found by path, by name, or by name without its ending.
 
     Args:
-        folder: where to look, sub-folders and what links lead to included.
+        folder: where to look, sub-folders and what links lead to included, names that begin with a dot not.
         suffixes: endings that count, lower-case.
         out: folder of the manifests; `find` gives paths relative to it where the media lie below it, absolute ones
             otherwise, so that either can be moved as a whole.
@@ -58,10 +61,10 @@ class MediaFolder:
                 folders.clear()
                 continue
             seen.add((status.st_dev, status.st_ino))
-            folders.sort()
+            folders[:] = sorted(name for name in folders if not is_hidden(name))
             inside = os.path.relpath(folder, self.folder)
             for name in sorted(files):
-                if os.path.splitext(name)[1].lower() in self.suffixes:  # noqa: PTH122 (a million times)
+                if not is_hidden(name) and os.path.splitext(name)[1].lower() in self.suffixes:  # noqa: PTH122 (a million)
                     yield name if inside == "." else f"{inside}/{name}"
 
     def __len__(self) -> int:
@@ -71,7 +74,8 @@ class MediaFolder:
         """The manifest's cell of the first of ``names`` that is there.
 
         A name is a path in the folder, a file's name, or that without its ending; "a/b" is also found outside of any
-        folder "a", but preferred there.
+        folder "a", but preferred there. Of files in one folder that differ in the ending alone it is the one whose
+        suffix comes first.
 
         Raises:
             DataError: several files have that name.
@@ -83,15 +87,18 @@ class MediaFolder:
             found = self._names.get(last, [])
             if len(found) > 1 and folder:
                 found = [path for path in found if f"/{path}".rpartition("/")[0].endswith(f"/{folder}")] or found
-            if len(found) > 1:
+            if len({path.rpartition(".")[0] for path in found}) > 1:
                 raise DataError(
                     f"{found[0]} and {found[1]} are both called {name!r}",
                     file=self.folder,
                     remedy="Name a folder that holds one of them",
                 )
             if found:
-                return str(self._prefix / found[0])
+                return str(self._prefix / min(found, key=self._rank))
         return None
+
+    def _rank(self, path: str) -> int:
+        return self.suffixes.index(os.path.splitext(path)[1].lower())  # noqa: PTH122
 
     @cached_property
     def by_folder(self) -> dict[str, list[str]]:
@@ -100,6 +107,11 @@ class MediaFolder:
         for path in sorted(self._paths):
             folders.setdefault(path.partition("/")[0], []).append(path)
         return folders
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is none of the data: macOS and notebooks leave such beside them."""
+    return name.startswith(".")
 
 
 def read_durations(cells: Sequence[str], out: Path) -> list[float | None]:
@@ -112,10 +124,18 @@ def read_durations(cells: Sequence[str], out: Path) -> list[float | None]:
             return None
         return info.duration if info.frames > 0 else None
 
+    return _in_threads(seconds, cells, "durations", "sound")
+
+
+def is_training(path: Path) -> bool:
+    """Whether a manifest is of a training split."""
+    return path.name.startswith("train")
+
+
+def _in_threads(function: Callable[[_T], _Result], items: Sequence[_T], what: str, unit: str) -> list[_Result]:
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(
-            tqdm(pool.map(seconds, cells), total=len(cells), desc="durations", unit="sound", delay=2, file=sys.stderr)
-        )
+        results = pool.map(function, items)
+        return list(tqdm(results, total=len(items), desc=what, unit=unit, delay=2, file=sys.stderr))
 
 
 class LeftOut:
@@ -152,3 +172,38 @@ class LeftOut:
                     message, file=manifest, remedy="Put the files there, or leave these items out with --missing skip"
                 )
             print(f"{manifest.name}: left out, {message}", file=sys.stderr)
+
+
+def without_damaged(
+    rows: Sequence[_T], cells_of: Callable[[_T], Iterable[str]], modality: str, path: Path, left_out: LeftOut
+) -> list[_T]:
+    """The rows whose pictures ("image") or sounds ("audio") can all be decoded; ``cells_of`` a row names them.
+
+    Of an evaluation split only: it would stop at a damaged file, while in training another sample takes its place.
+    """
+    if is_training(path):
+        return list(rows)
+    # here, because torch takes its time and --help does not need it
+    from one_peace.modalities.audio.reader import AudioReader, AudioReaderConfig
+    from one_peace.modalities.image.reader import ImageReader, ImageReaderConfig
+
+    small = ImageReaderConfig(patch_image_size=16)
+    reader = ImageReader(small) if modality == "image" else AudioReader(AudioReaderConfig())
+
+    def is_damaged(cell: str) -> bool:
+        try:
+            reader.load(cell, path.parent)
+        except SampleError:
+            return True
+        return False
+
+    cells = sorted({cell for row in rows for cell in cells_of(row)})
+    checked = zip(cells, _in_threads(is_damaged, cells, f"check {path.name}", modality), strict=True)
+    damaged = {cell for cell, bad in checked if bad}
+    whole = []
+    for row in rows:
+        if bad := [cell for cell in cells_of(row) if cell in damaged]:
+            left_out.add_missing(bad[0])
+        else:
+            whole.append(row)
+    return whole

@@ -15,7 +15,7 @@ from pathlib import Path
 from one_peace.data.errors import DataError
 from one_peace.data.prepare.command import make_parser, report, run
 from one_peace.data.prepare.files import Entry, clean_cell, read_lines, write_manifest
-from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder
+from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder, without_damaged
 
 COLUMNS = ("uniq_id", "text", "image1", "image2", "label")
 _SPLITS = {"train": "train", "valid": "dev", "test": "test1"}
@@ -58,6 +58,7 @@ def prepare(options: argparse.Namespace) -> None:
             else:
                 rows.append((id, sentence, *pair, label))
         path = options.out / f"{split}.tsv"
+        rows = without_damaged(rows, lambda row: row[2:4], "image", path, left_out)
         left_out.finish(path)
         report(path, write_manifest(path, COLUMNS, rows))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from one_peace.data.errors import DataError
 from one_peace.data.prepare.command import make_parser, report, run
 from one_peace.data.prepare.files import Entry, clean_cell, read_json, write_manifest
-from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder
+from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder, without_damaged
 from one_peace.data.prepare.plain_pickle import read_plain_pickle
 
 COLUMNS = ("uniq_id", "image", "text", "region_coord")
@@ -36,22 +36,21 @@ def find_split_by(folder: Path, wanted: str | None) -> str:
     return there[0]
 
 
-def region(annotation: Entry) -> str:
-    """COCO's x, y, width, height -> ``x0,y0,x1,y1``."""
+def region(annotation: Entry, picture: Entry) -> str | None:
+    """COCO's x, y, width, height -> ``x0,y0,x1,y1``; None where that is no box within the picture, up to a pixel."""
     x, y, width, height = annotation.numbers("bbox", 4)
-    if width <= 0 or height <= 0:
-        raise annotation.error(f"the box is {width} by {height} pixels")
-    return ",".join(f"{edge:.2f}" for edge in (x, y, x + width, y + height))
+    columns, rows = (picture.integer(side, 1, 10**6) for side in ("width", "height"))
+    box = (x, y, x + width, y + height)
+    if width <= 0 or height <= 0 or x < -1 or y < -1 or box[2] > columns + 1 or box[3] > rows + 1:
+        return None
+    return ",".join(f"{edge:.2f}" for edge in box)
 
 
 def prepare(options: argparse.Namespace) -> None:
     """Write the manifests."""
     instances = options.refer / "instances.json"
     whole = Entry(read_json(instances), instances, "file")
-    pictures = {
-        picture.id("id"): picture.text("file_name")
-        for picture in Entry.list_of(whole.get("images", list), instances, "image")
-    }
+    pictures = {picture.id("id"): picture for picture in Entry.list_of(whole.get("images", list), instances, "image")}
     boxes = {
         annotation.id("id"): annotation
         for annotation in Entry.list_of(whole.get("annotations", list), instances, "annotation")
@@ -67,19 +66,27 @@ def prepare(options: argparse.Namespace) -> None:
                 f"split {split!r}, image {picture} or annotation {box} is unknown: is instances.json of this data set?"
             )
         lost = left_out.setdefault(split, LeftOut(options.missing))
-        cell = media.find(pictures[picture])
+        name = pictures[picture].text("file_name")
+        cell, coordinates = media.find(name), region(boxes[box], pictures[picture])
         if cell is None:
-            lost.add_missing(pictures[picture])
+            lost.add_missing(name)
             continue
-        for sentence in ref.entries("sentences"):
+        if coordinates is None:
+            lost.add("boxes without area or outside of the picture", f"annotation {box}")
+            continue
+        sentences = ref.entries("sentences")
+        if not sentences:
+            lost.add("refs without a sentence", ref.id("ref_id"))
+        for sentence in sentences:
             if text := clean_cell(sentence.text("sent")):
-                rows.setdefault(split, []).append((sentence.id("sent_id"), cell, text, region(boxes[box])))
+                rows.setdefault(split, []).append((sentence.id("sent_id"), cell, text, coordinates))
             else:
                 lost.add("empty sentence", sentence.id("sent_id"))
-    for split in left_out:
+    for split, lost in left_out.items():
         path = options.out / f"{_MANIFESTS[split]}.tsv"
-        left_out[split].finish(path)
-        report(path, write_manifest(path, COLUMNS, rows.get(split, [])))
+        whole = without_damaged(rows.get(split, []), lambda row: (row[1],), "image", path, lost)
+        lost.finish(path)
+        report(path, write_manifest(path, COLUMNS, whole))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

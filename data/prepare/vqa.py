@@ -18,7 +18,7 @@ from one_peace.data.errors import DataError
 from one_peace.data.labels import read_labels
 from one_peace.data.prepare.command import make_parser, report, run
 from one_peace.data.prepare.files import Entry, clean_cell, read_json, write_json, write_manifest
-from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder
+from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder, without_damaged
 from one_peace.data.prepare.vqa_answers import build_vocabulary, normalise, soft_scores
 
 COLUMNS = ("uniq_id", "image", "question", "refs")
@@ -109,8 +109,11 @@ def prepare(options: argparse.Namespace) -> None:
         questions = Entry.list_of(Entry(read_json(path), path, "file").get("questions", list), path, "question")
         left_out = LeftOut(options.missing)
         rows = list(rows_of(questions, annotations.get(split), vocabulary, pictures, media, left_out))
+        rows = without_damaged(rows, lambda row: (row[1],), "image", manifest, left_out)
         left_out.finish(manifest)
         report(manifest, write_manifest(manifest, COLUMNS, rows))
+        if split.startswith("test") and len(rows) < len(questions):
+            print(f"{manifest.name}: a submission must answer all {len(questions)} questions", file=sys.stderr)
         train += rows if split in annotations else []
     if options.join_valid:
         manifest = options.out / "train.tsv"

@@ -69,7 +69,6 @@ task_settings() {
             task.mixup_alpha=0 task.cutmix_alpha=0 criterion.label_smoothing=0.1) ;;
         *) SETTINGS=("${SHORT_SOUNDS[@]}") ;;
     esac
-    [ "$PRETRAINED" != none ] || SETTINGS+=(checkpoint.finetune_from_model=null)
 }
 
 # pretrained_for BENCHMARK: pretrains for it, and sets PRETRAINED to what to fine-tune.

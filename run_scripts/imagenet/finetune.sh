@@ -7,7 +7,5 @@ RECIPE=${RECIPE:-finetune}
 TITLE="ImageNet"
 OUT=${OUT:-outputs/imagenet${RECIPE#finetune}}
 MORE_USAGE="  RECIPE      finetune_21k: the classes of ImageNet-21k; finetune: the 1000 classes, from a checkpoint of that ($RECIPE)"
-case $RECIPE in
-    finetune | finetune_21k) finetune "" "$RECIPE" "$@" ;;
-    *) echo "RECIPE is $RECIPE, expected finetune or finetune_21k" >&2; exit 2 ;;
-esac
+one_of RECIPE finetune finetune_21k
+finetune "" "$RECIPE" "$@"

@@ -18,6 +18,7 @@ EOF
 }
 
 usage_if_asked "$@"
-require DATA BPE
+STAGE1=${STAGE1:-outputs/stage1/checkpoint_best.pt}
+require DATA BPE STAGE1
 train "$HERE" stage2 "${OUT:-outputs/stage2}" task.bpe_dir="$(hydra_text "$BPE")" \
-    checkpoint.finetune_from_model="$(hydra_text "${STAGE1:-outputs/stage1/checkpoint_best.pt}")" "$@"
+    checkpoint.finetune_from_model="$(hydra_text "$STAGE1")" "$@"

@@ -9,4 +9,5 @@ CHECKPOINT=${CHECKPOINT:-outputs/$DATASET/checkpoint_best.pt}
 RESULTS=${RESULTS:-outputs/$DATASET/results}
 BATCH=${BATCH:-16}
 MORE_USAGE="  DATASET     refcoco, refcoco+ or refcocog ($DATASET)"
+one_of DATASET refcoco refcoco+ refcocog
 evaluate BPE "valid testA testB test" refcoco "$@"

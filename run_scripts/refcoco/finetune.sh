@@ -7,8 +7,7 @@ DATASET=${DATASET:-refcoco}
 TITLE=$DATASET
 OUT=${OUT:-outputs/$DATASET}
 MORE_USAGE="  DATASET     refcoco, refcoco+ or refcocog ($DATASET)"
-case $DATASET in
-    refcoco | refcoco+) finetune BPE finetune "$@" ;;
-    refcocog) finetune BPE refcocog "$@" ;;
-    *) echo "DATASET is $DATASET, expected refcoco, refcoco+ or refcocog" >&2; exit 2 ;;
-esac
+one_of DATASET refcoco refcoco+ refcocog
+RECIPE=finetune
+[[ $DATASET != refcocog ]] || RECIPE=refcocog
+finetune BPE "$RECIPE" "$@"

@@ -14,10 +14,8 @@ PROMPTS=${PROMPTS:-$SCRIPTS/zero_shot/prompts_$MODALITY.txt}
 MORE_USAGE="  MODALITY    image or audio ($MODALITY)
   LABELS      a label a line, in the order of the classes' numbers ($LABELS)
   PROMPTS     a text with {label}, or a file with one a line, whose embeddings are averaged ($PROMPTS)"
-case $MODALITY in
-    image) COLUMNS=image_id,image,label ;;
-    audio) COLUMNS=uniq_id,audio,label ;;
-    *) echo "MODALITY is $MODALITY, expected image or audio" >&2; exit 2 ;;
-esac
+one_of MODALITY image audio
+COLUMNS=uniq_id,audio,label
+[[ $MODALITY == audio ]] || COLUMNS=image_id,image,label
 evaluate BPE test zero_shot_classify --modalities "text,$MODALITY" --selected-cols "$COLUMNS" \
     --labels "$LABELS" --prompts "$PROMPTS" "$@"

@@ -44,11 +44,13 @@ def test_training_needs_manifests(tmp_path):
 @pytest.fixture
 def prepared(tmp_path):
     """What prepare.sh leaves, as far as the scripts look at it."""
-    for manifest in ("avqa/train.tsv", "refcoco+/testA.tsv"):
-        path = tmp_path / "out/manifests" / manifest
-        path.parent.mkdir(parents=True)
-        path.touch()
-    return tmp_path / "out"
+    out = tmp_path / "out"
+    manifests = [f"manifests/{name}" for name in ("avqa/train.tsv", "refcoco+/testA.tsv", "coco_retrieval/train.tsv")]
+    manifests += [f"manifests/{name}/train.tsv" for name in ("stage2", "vqa", "nlvr2", "refcoco", "vggsound")]
+    for file in (*manifests, "data/bpe/dict.txt", "checkpoints/refcoco/checkpoint_best.pt"):
+        (out / file).parent.mkdir(parents=True, exist_ok=True)
+        (out / file).touch()
+    return out
 
 
 @pytest.mark.parametrize(("script", "name"), [("train.sh", "refcoco+"), ("train.sh", "esc50"), ("evaluate.sh", "coco")])
@@ -76,7 +78,8 @@ def test_one_model_is_evaluated_on_all_three_refcocos(prepared, tmp_path):
 
 
 def test_pretraining_is_what_the_benchmarks_need_and_done_once(prepared, tmp_path):
-    out = prepared
+    out, mine = prepared, tmp_path / "mine.pt"
+    mine.touch()
     tools, calls, broken = (tmp_path / name for name in ("bin", "calls", "calls.broken"))
     tools.mkdir()
     # a training that writes down what it starts from, or else where it saves, and fails while `broken` is there
@@ -110,13 +113,13 @@ def test_pretraining_is_what_the_benchmarks_need_and_done_once(prepared, tmp_pat
     assert train("vqa", "refcoco") == ["stage1", "stage1.pt", "stage1.pt"], "what was interrupted goes on"
     assert train("vqa", "vggsound", "avqa") == ["stage1.pt", "stage1.pt", "pretrained.pt", "pretrained.pt"]
     assert train("vggsound") == ["pretrained.pt"]
-    assert train("vggsound", PRETRAINED="mine.pt") == ["mine.pt"]
-    assert train("vqa", "vggsound", SCRATCH="1") == ["null", "null"]
+    assert train("vggsound", PRETRAINED=str(mine)) == ["mine.pt"]
+    assert train("vqa", "vggsound", SCRATCH="1") == ["vqa", "vggsound"]
     assert sorted(path.name for path in (out / "scratch").iterdir()) == ["vggsound", "vqa"]
     # nlvr2 is two runs, of which the second goes on from the first
     assert train("nlvr2", "vqa") == ["stage1.pt", "checkpoint_best.pt", "stage1.pt"]
-    assert train("nlvr2", "vqa", PRETRAINED="mine.pt") == ["mine.pt", "checkpoint_best.pt", "mine.pt"]
-    assert train("nlvr2", SCRATCH="1") == ["null", "checkpoint_best.pt"]
+    assert train("nlvr2", "vqa", PRETRAINED=str(mine)) == ["mine.pt", "checkpoint_best.pt", "mine.pt"]
+    assert train("nlvr2", SCRATCH="1") == ["nlvr2_backgrounds", "checkpoint_best.pt"]
     first, second = ((out / "scratch" / run / "command").read_text() for run in ("nlvr2_backgrounds", "nlvr2"))
     assert "task.train_manifests=backgrounds.tsv" in first and "backgrounds.tsv" not in second
     assert f"{out}/scratch/nlvr2_backgrounds/checkpoint_best.pt" in second

@@ -1,5 +1,7 @@
 """Accuracy, soft accuracy and average precision, by hand and against a slow reference."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -37,8 +39,16 @@ def test_vqa_counts_what_annotators_said():
     """Of ten annotators 1, 2, 3 or more agree: 0.3, 0.6, 1 in the release's refs; nobody: 0."""
     meter = SoftAccuracyMeter()
     worth = torch.tensor([0.3, 0.6, 1.0, 0.0, 1.0], dtype=torch.float64)
-    meter.add(torch.arange(5), predicted=torch.tensor([4, 4, 1, 2, 0]), worth=worth)
+    meter.add(torch.arange(5), predicted=torch.tensor([4, 4, 1, 2, 0]), worth=worth, best=worth)
     assert meter.compute() == {"vqa_score": pytest.approx(58.0, abs=1e-12)}
+
+
+def test_vqa_score_of_secret_answers_is_none():
+    meter, nothing = SoftAccuracyMeter(), torch.zeros(3, dtype=torch.float64)
+    meter.add(torch.arange(3), predicted=torch.arange(3), worth=nothing, best=nothing)
+    assert math.isnan(meter.compute()["vqa_score"])
+    meter.add(torch.arange(3, 4), predicted=torch.arange(1), worth=nothing[:1], best=nothing[:1] + 0.3)
+    assert meter.compute() == {"vqa_score": 0.0}
 
 
 def slow_average_precision(scores: list[float], right: list[bool]) -> float:

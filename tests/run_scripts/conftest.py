@@ -21,7 +21,11 @@ def calls(output: str) -> list[list[str]]:
 
 @pytest.fixture
 def start(tmp_path) -> Callable[..., tuple[int, str]]:
-    """``start("vqa/finetune.sh", "--help", DATA="vqa")``: exit status and output."""
+    """``start("vqa/finetune.sh", "--help", DATA="data")``: exit status and output, beside data/, bpe/, checkpoints."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "bpe").mkdir()
+    for file in ("bpe/dict.txt", "one-peace.pt", "it's.pt"):
+        (tmp_path / file).touch()
     programs = tmp_path / "programs"
     programs.mkdir()
     for program in ("fairseq-hydra-train", "fairseq-validate", "torchrun", "python"):

@@ -7,6 +7,7 @@ import pytest
 from tests.run_scripts.conftest import SCRIPTS, calls, composed
 
 GIVEN = {"DATA": "data", "BPE": "bpe", "PRETRAINED": "one-peace.pt"}
+EVALUATED_WITH = {"BPE": "bpe", "CHECKPOINT": "one-peace.pt"}
 FINETUNED = sorted(path.parent.name for path in SCRIPTS.glob("*/finetune.sh"))
 EVALUATED = sorted(path.parent.name for path in SCRIPTS.glob("*/evaluate.sh"))
 PREPARED = sorted(path.parent.name for path in SCRIPTS.glob("*/prepare.sh"))
@@ -113,6 +114,34 @@ def test_missing_variable_of_finetune(start, benchmark, variable):
         assert status == 2 and output.startswith(f"{variable} is not set")
 
 
+@pytest.mark.parametrize(
+    ("script", "variable", "message"),
+    [
+        ("vqa/finetune.sh", "DATA", "DATA is gone, but there is no such folder"),
+        ("vqa/finetune.sh", "BPE", "BPE is gone, but that is no folder with a vocabulary (dict.txt)"),
+        ("vqa/finetune.sh", "PRETRAINED", "PRETRAINED is gone, but there is no such file"),
+        ("vqa/finetune.sh", "SIZE", "SIZE is gone, expected one of: tiny small base large 4b"),
+        ("vqa/evaluate.sh", "CHECKPOINT", "CHECKPOINT is gone, but there is no such file"),
+        ("refcoco/evaluate.sh", "DATASET", "DATASET is gone, expected one of: refcoco refcoco+ refcocog"),
+        ("pretrain/stage2.sh", "STAGE1", "STAGE1 is gone, but there is no such file"),
+    ],
+)
+def test_what_is_not_there_is_said_at_once(start, script, variable, message):
+    given = {**GIVEN, "CHECKPOINT": "one-peace.pt", "STAGE1": "one-peace.pt", variable: "gone"}
+    assert start(script, **given) == (2, message + "\n")
+
+
+def test_without_the_environment(start, tmp_path):
+    for program in ("fairseq-hydra-train", "fairseq-validate"):
+        (tmp_path / "programs" / program).unlink()
+    path = f"{tmp_path / 'programs'}:/usr/bin:/bin"
+    assert "there is no fairseq-hydra-train: activate" in start("vqa/finetune.sh", **GIVEN, PATH=path)[1]
+    assert (
+        "there is no fairseq-validate: activate"
+        in start("vqa/evaluate.sh", DATA="data", **EVALUATED_WITH, PATH=path)[1]
+    )
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipe_of_the_release(start, recipe):
     epochs, lr, layer_decay, drop_path, batch, accumulation, task, metric = RECIPES[recipe]
@@ -121,7 +150,10 @@ def test_recipe_of_the_release(start, recipe):
     assert (config.optimizer.layer_decay, config.model.encoder.drop_path_rate) == (layer_decay, drop_path)
     assert (config.dataset.batch_size, list(config.optimization.update_freq)) == (batch, [accumulation])
     assert {key: config.task[key] for key in task} == task
-    assert config.checkpoint.best_checkpoint_metric == metric and config.checkpoint.maximize_best_checkpoint_metric
+    if config.dataset.disable_validation:  # ImageNet-21k has no official split to choose by
+        assert recipe == "imagenet 21k"
+    else:
+        assert config.checkpoint.best_checkpoint_metric == metric and config.checkpoint.maximize_best_checkpoint_metric
     assert (config.optimizer._name, config.optimizer.adam_betas) == ("adjust_adam", "(0.9, 0.999)")
     assert (config.optimizer.weight_decay, config.optimization.clip_norm) == (0.05, 0.0)
     assert (config.lr_scheduler._name, config.lr_scheduler.warmup_ratio, config.lr_scheduler.min_lr) == (
@@ -182,7 +214,8 @@ def test_what_else_a_recipe_says(start, recipe, settings):
         assert found == value, key
 
 
-def test_variables_and_overrides_reach_the_config(start):
+def test_variables_and_overrides_reach_the_config(start, tmp_path):
+    (tmp_path / "my data").mkdir()
     config = config_of(
         start, "vqa", "dataset.batch_size=3", DATA="my data", PRETRAINED="it's.pt", OUT="o", BF16="1", SIZE="base"
     )
@@ -194,6 +227,7 @@ def test_variables_and_overrides_reach_the_config(start):
 
 
 def test_smoke_needs_no_checkpoint(start):
+    assert config_of(start, "coco_retrieval", PRETRAINED="none").checkpoint.finetune_from_model is None
     config = config_of(start, "coco_retrieval", PRETRAINED="", SMOKE="1")
     assert (config.model.size, config.optimization.max_update) == ("tiny", 2)
     assert not config.common.fp16 and not config.optimization.skip_remainder_batch
@@ -203,7 +237,7 @@ def test_smoke_needs_no_checkpoint(start):
 @pytest.mark.parametrize(("benchmark", "variable"), [("refcoco", "DATASET"), ("imagenet", "RECIPE")])
 def test_unknown_variant(start, benchmark, variable):
     status, output = start(f"{benchmark}/finetune.sh", **GIVEN, **{variable: "mine"})
-    assert status == 2 and output.startswith(f"{variable} is mine, expected ")
+    assert status == 2 and output.startswith(f"{variable} is mine, expected one of: ")
 
 
 @pytest.mark.parametrize("benchmark", sorted(NAMES))
@@ -250,7 +284,7 @@ def test_evaluate(start, benchmark, data):
 )
 def test_evaluate_takes_the_splits_that_are_there(start, benchmark, splits, data):
     def found(**variables: str) -> list[str]:
-        _, output = start(f"{benchmark}/evaluate.sh", DATA=str(data), BPE="bpe", **variables)
+        _, output = start(f"{benchmark}/evaluate.sh", DATA=str(data), **EVALUATED_WITH, **variables)
         return [split for call in calls(output) for split in flags_of(call)["--valid-subset"].split(",")]
 
     assert found() == splits
@@ -260,13 +294,20 @@ def test_evaluate_takes_the_splits_that_are_there(start, benchmark, splits, data
 
 
 def test_evaluate_takes_flags(start, data):
-    variables = {"DATA": str(data), "BPE": "bpe", "SPLITS": "test", "GPUS": "4"}
+    variables = {**EVALUATED_WITH, "DATA": str(data), "SPLITS": "test", "GPUS": "4"}
     (call,) = calls(start("vqa/evaluate.sh", "--max-src-length", "30", **variables)[1])
     assert call[-6:-2] == ["--max-src-length", "30", "--distributed-world-size", "4"]
 
 
 def test_evaluate_as_one_of_several_processes(start, data):
-    variables = {"RANKS": "2", "RANK": "1", "INIT": "tcp://first:1", "LOCAL_RANK": "1", "DATA": str(data)}
+    variables = {
+        **EVALUATED_WITH,
+        "RANKS": "2",
+        "RANK": "1",
+        "INIT": "tcp://first:1",
+        "LOCAL_RANK": "1",
+        "DATA": str(data),
+    }
     (call,) = calls(start("vggsound/evaluate.sh", **variables)[1])
     end = (
         "--distributed-world-size 2 --distributed-rank 1 --distributed-init-method tcp://first:1 --distributed-no-spawn"
@@ -275,28 +316,28 @@ def test_evaluate_as_one_of_several_processes(start, data):
 
 
 def test_without_gpus_one_process_evaluates_alone(start, data):
-    variables = {"RANKS": "2", "INIT": "tcp://first:1", "CPU": "1", "DATA": str(data)}
+    variables = {**EVALUATED_WITH, "RANKS": "2", "INIT": "tcp://first:1", "CPU": "1", "DATA": str(data)}
     (call,) = calls(start("vggsound/evaluate.sh", **variables, RANK="0")[1])
     assert call[-1] == "--cpu" and "--distributed-world-size" not in call
     assert start("vggsound/evaluate.sh", **variables, RANK="1") == (0, "")
 
 
 def test_evaluate_without_data(start, tmp_path):
-    status, output = start("vqa/evaluate.sh", BPE="bpe")
+    status, output = start("vqa/evaluate.sh", **EVALUATED_WITH)
     assert status == 2 and output.startswith("DATA is not set")
     (tmp_path / "empty").mkdir()
-    status, output = start("vqa/evaluate.sh", DATA="empty", BPE="bpe")
-    assert status == 1 and output == "empty has none of valid test_dev test: run prepare.sh\n"
+    status, output = start("vqa/evaluate.sh", DATA="empty", **EVALUATED_WITH)
+    assert status == 2 and output == "empty has none of valid test_dev test: run prepare.sh\n"
 
 
 def test_a_failing_split_is_a_failure(start, data, tmp_path):
     failing = tmp_path / "programs/fairseq-validate"
     failing.write_text("#!/usr/bin/env bash\nexit 3\n")
-    assert start("vqa/evaluate.sh", DATA=str(data), BPE="bpe")[0] == 3
+    assert start("vqa/evaluate.sh", DATA=str(data), **EVALUATED_WITH)[0] == 3
 
 
 def test_esc50_is_zero_shot_with_the_prompt_of_the_release(start, data):
-    (call,) = calls(start("esc50/evaluate.sh", DATA=str(data), BPE="bpe", CHECKPOINT="one-peace.pt")[1])
+    (call,) = calls(start("esc50/evaluate.sh", DATA=str(data), **EVALUATED_WITH)[1])
     expected = {
         "--task": "zero_shot_classify",
         "--results-dir": "outputs/esc50/results",
@@ -311,9 +352,9 @@ def test_esc50_is_zero_shot_with_the_prompt_of_the_release(start, data):
 
 @pytest.mark.parametrize("modality", ["image", "audio"])
 def test_zero_shot_has_prompts_for_pictures_and_sounds(start, data, modality):
-    (call,) = calls(start("zero_shot/evaluate.sh", DATA=str(data), BPE="bpe", MODALITY=modality)[1])
+    (call,) = calls(start("zero_shot/evaluate.sh", DATA=str(data), **EVALUATED_WITH, MODALITY=modality)[1])
     flags = flags_of(call)
     prompts = Path(flags["--prompts"]).read_text().splitlines()
     assert len(prompts) >= 5 and all(prompt.count("{label}") == 1 for prompt in prompts)
     assert flags["--modalities"] == f"text,{modality}" and modality in flags["--selected-cols"]
-    assert start("zero_shot/evaluate.sh", DATA="d", BPE="bpe", MODALITY="smell")[0] == 2
+    assert start("zero_shot/evaluate.sh", DATA="data", **EVALUATED_WITH, MODALITY="smell")[0] == 2

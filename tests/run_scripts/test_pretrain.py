@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 from tests.run_scripts.conftest import SCRIPTS, calls, composed
 
-GIVEN = {"DATA": "pairs", "BPE": "bpe"}
+GIVEN = {"DATA": "data", "BPE": "bpe", "STAGE1": "one-peace.pt"}
 STAGES = ["stage1", "stage2"]
 
 
@@ -26,7 +26,7 @@ def test_help_names_every_variable(stage, start):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_missing_variable_is_named(stage, start):
-    status, output = start(f"pretrain/{stage}.sh", DATA="pairs")
+    status, output = start(f"pretrain/{stage}.sh", DATA="data")
     assert status == 2 and output.startswith("BPE is not set")
 
 
@@ -34,9 +34,7 @@ def test_one_machine(start):
     program, *arguments = started(start, "pretrain/stage1.sh", "dataset.batch_size=8", **GIVEN)
     assert program == "fairseq-hydra-train"
     assert arguments[:4] == ["--config-dir", str(SCRIPTS / "pretrain"), "--config-name", "stage1"]
-    assert {"task.data=pairs", "task.bpe_dir=bpe", "model.size=4b", "checkpoint.save_dir=outputs/stage1"} <= {
-        *arguments
-    }
+    assert {"task.data=data", "task.bpe_dir=bpe", "model.size=4b", "checkpoint.save_dir=outputs/stage1"} <= {*arguments}
     assert arguments[-1] == "dataset.batch_size=8"
     assert not [argument for argument in arguments if "fp16" in argument or "bf16" in argument]
 
@@ -72,17 +70,23 @@ def test_bfloat16_and_size(start):
     assert {"common.fp16=false", "common.bf16=true", "model.size=base"} <= {*arguments}
 
 
-def test_stage_2_starts_from_stage_1(start):
-    given = started(start, "pretrain/stage2.sh", **GIVEN)
-    assert "checkpoint.finetune_from_model=outputs/stage1/checkpoint_best.pt" in given
-    given = started(start, "pretrain/stage2.sh", **GIVEN, STAGE1="mine.pt")
-    assert "checkpoint.finetune_from_model=mine.pt" in given
+def test_stage_2_starts_from_stage_1(start, tmp_path):
+    assert "checkpoint.finetune_from_model=one-peace.pt" in started(start, "pretrain/stage2.sh", **GIVEN)
+    usual = "outputs/stage1/checkpoint_best.pt"
+    assert start("pretrain/stage2.sh", DATA="data", BPE="bpe") == (
+        2,
+        f"STAGE1 is {usual}, but there is no such file\n",
+    )
+    (tmp_path / usual).parent.mkdir(parents=True)
+    (tmp_path / usual).touch()
+    assert f"checkpoint.finetune_from_model={usual}" in started(start, "pretrain/stage2.sh", DATA="data", BPE="bpe")
 
 
 @pytest.mark.parametrize(
     "folder", ["my data", "it's, {here}", "a=b", "ünï", "back\\slash\\", "\\'", "~", "1e3", "null"]
 )
-def test_any_path_reaches_the_config(start, folder):
+def test_any_path_reaches_the_config(start, folder, tmp_path):
+    (tmp_path / folder).mkdir()
     assert composed(started(start, "pretrain/stage1.sh", DATA=folder, BPE="bpe")).task.data == folder
 
 

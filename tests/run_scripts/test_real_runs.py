@@ -61,4 +61,4 @@ def test_classes_with_two_processes(script, tmp_path):
         results = tmp_path / "outputs/fsd50k/results"
         assert 0 < json.loads((results / f"{split}_metrics.json").read_text())["map"] <= 100
         header, *rows = (results / f"{split}_predictions.tsv").read_text().splitlines()
-        assert len(rows) == 4 and header.split("\t")[1:] == (tmp_path / "data/labels.txt").read_text().split()
+        assert len(rows) == 4 and header.split("\t")[2:] == (tmp_path / "data/labels.txt").read_text().split()

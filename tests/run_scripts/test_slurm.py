@@ -98,7 +98,9 @@ def test_job_and_scripts_fit_together(sbatch, tmp_path):
     for name in ("fairseq-hydra-train", "fairseq-validate"):
         (tmp_path / "programs" / name).write_text('#!/usr/bin/env bash\necho "$@"\n')
         (tmp_path / "programs" / name).chmod(0o755)
-    given = {"SLURM_NTASKS": "2", "SMOKE": "1"}
+    (tmp_path / "d").mkdir()
+    (tmp_path / "mine.pt").touch()
+    given = {"SLURM_NTASKS": "2", "SMOKE": "1", "CHECKPOINT": "mine.pt"}
     status, lines, messages = sbatch(str(SCRIPTS / "fsd50k/finetune.sh"), "dataset.batch_size=1", **given)
     assert status == 0, messages
     assert "distributed_rank=0" in lines[0] and "distributed_rank=1" in lines[1]

@@ -112,7 +112,7 @@ def test_fsd50k_gives_each_class_a_probability(data, trained, tmp_path) -> None:
     checkpoint, logs = trained("fsd50k")
     assert metrics_of(validate(data, "fsd50k", checkpoint, tmp_path), tmp_path) == metrics_of(logs, tmp_path)
     rows = predictions(tmp_path)
-    assert [row["id"] for row in rows] == [f"s{row}" for row in VALID] and list(rows[0]) == ["id", *"012345"]
+    assert [row["id"] for row in rows] == [f"s{row}" for row in VALID] and list(rows[0]) == ["id", "label", *"012345"]
     assert all(0 < float(row[c]) < 1 for row in rows for c in "012345")
 
 

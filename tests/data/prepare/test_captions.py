@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 from one_peace.data.prepare.captions import AUDIO_COLUMNS, IMAGE_COLUMNS
 from tests.data.prepare.conftest import rows
@@ -49,8 +50,28 @@ def test_missing_pictures_and_empty_captions(prepare, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "train.tsv: missing or damaged media: 1 (val2014/COCO_val2014_000000000002.jpg)" in error
     out = prepare("coco_retrieval", "--karpathy dataset_coco.json --images images --missing skip")
-    assert "left out, missing or damaged media: 1" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "left out, missing or damaged media: 1" in error
+    assert "left out, empty captions: 6 (1000, 1000, 1000, 1000, 1000, ...)" in error
+    assert "left out, items without a caption: 1 (1000)" in error
     assert [row[0] for row in rows(out / "train.tsv", "image_id")] == ["1001"] * 4 + ["1003"] * 5
+
+
+def test_pictures_that_come_twice_or_are_damaged(prepare, tmp_path, capsys):
+    write_coco(tmp_path)
+    annotations = json.loads((tmp_path / "dataset_coco.json").read_text())
+    assert [image["split"] for image in annotations["images"][4:6]] == ["val", "val"]
+    annotations["images"].append(annotations["images"][4])
+    write_json(tmp_path / "dataset_coco.json", annotations)
+    picture = tmp_path / "images/val2014/COCO_val2014_000000000005.jpg"
+    picture.write_bytes(picture.read_bytes()[:-40])
+    prepare("coco_retrieval", "--karpathy dataset_coco.json --images images", status=1)
+    assert "valid.tsv: missing or damaged media: 1 (" in capsys.readouterr().err
+    out = prepare("coco_retrieval", "--karpathy dataset_coco.json --images images --missing skip")
+    assert "valid.tsv: left out, ids for the second time: 1 (1004)" in capsys.readouterr().err
+    candidates = json.loads((out / "valid.json").read_text())
+    assert [row[0] for row in rows(out / "valid.tsv", "image_id")] == list(candidates) == ["1004"]
+    assert len(candidates["1004"]) == 5
 
 
 @pytest.mark.parametrize(
@@ -136,6 +157,21 @@ def test_clotho_alone_and_a_damaged_sound(prepare, tmp_path, capsys):
     assert len(rows(out / "valid.tsv", *AUDIO_COLUMNS)) == 3
     prepare("audiocaps_clotho_retrieval", "", status=1)
     assert "name --audiocaps, --clotho or both" in capsys.readouterr().err
+
+
+def test_captions_of_macs_are_texts(prepare, tmp_path):
+    write_macs(tmp_path / "macs")
+    write_clotho(tmp_path / "clotho")
+    path = tmp_path / "macs/MACS.yaml"
+    files = yaml.safe_load(path.read_text())["files"]
+    names = [file["filename"] for file in files]
+    written = "".join(
+        f"- filename: {name}\n  annotations:\n  - sentence: {text}\n"
+        for name, text in zip(names, ("yes", 12), strict=True)
+    )
+    path.write_text(f"files:\n{written}")
+    out = prepare("audiocaps_clotho_retrieval", "--clotho clotho --macs macs")
+    assert [text for id, text in rows(out / "train.tsv", "uniq_id", "text") if id.startswith("macs")] == ["yes", "12"]
 
 
 @pytest.mark.parametrize("text", ["files: [", "!!python/object/apply:os.system ['touch executed']", "files: 3"])

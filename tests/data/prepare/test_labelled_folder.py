@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from one_peace.data.labels import read_labels
 from tests.data.prepare.conftest import rows
 from tests.data.prepare.official import write_classes, write_picture, write_sound
 
@@ -53,6 +54,23 @@ def test_names_of_classes(prepare, tmp_path, capsys):
     (tmp_path / "names.txt").write_text("n01443537 goldfish\n")
     prepare("labelled_folder", "--folder train --names names.txt", status=1)
     assert "names.txt: no line for class 'n01440764'" in capsys.readouterr().err
+
+
+def test_odd_folders(prepare, tmp_path, capsys):
+    write_classes(tmp_path / "train", classes=("New York", "New_York", "a\tb", "c\u2028d"))
+    (tmp_path / "train/.ipynb_checkpoints").mkdir()
+    (tmp_path / "train/empty").mkdir()
+    for _ in range(2):
+        out = prepare("labelled_folder", "--folder train --split train")
+        error = capsys.readouterr().err
+        assert "1 names stand for several classes (New York)" in error and "nothing of 1 classes (empty)" in error
+    assert read_labels(out / "labels.txt") == ["New York", "New York", "a b", "c\u2028d", "empty"]
+
+
+def test_nothing_is_written_before_all_is_understood(prepare, tmp_path, flat, capsys):
+    prepare("imagenet", "--imagenet .", status=1)
+    assert "If it is flat, name --devkit or --val-labels" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_imagenet_with_folders(prepare, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,17 @@ def test_vggsound(prepare, tmp_path):
     assert train[1][:2] == ("-video0001_000031", str(tmp_path / "clips/-video0001_31.wav"))
     assert train[0][4] == "|".join(str(tmp_path / f"frames/-video0000_000030/{i}.jpg") for i in (0, 2))
     assert len(rows(out / "test.tsv", *COLUMNS)) == 4
+
+
+def test_a_damaged_picture_of_a_video(prepare, tmp_path, capsys):
+    write_vggsound(tmp_path)
+    arguments = "--csv vggsound.csv --sounds clips --frames frames --num-frames 2"
+    out = prepare("vggsound", arguments)
+    frame = Path(rows(out / "test.tsv", "frames")[0][0].split("|")[1])
+    frame.write_bytes(b"no picture")
+    prepare("vggsound", arguments, status=1)
+    assert f"test.tsv: missing or damaged media: 1 ({frame})" in capsys.readouterr().err
+    assert len(rows(prepare("vggsound", f"{arguments} --missing skip") / "test.tsv", *COLUMNS)) == 3
 
 
 def test_vggsound_without_frames_and_with_own_order(prepare, tmp_path, capsys):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from one_peace.data.errors import DataError
-from one_peace.data.prepare.media import IMAGES, SOUNDS, LeftOut, MediaFolder, read_durations
+from one_peace.data.prepare.media import IMAGES, SOUNDS, LeftOut, MediaFolder, read_durations, without_damaged
 from tests.data.prepare.official import write_picture, write_sound
 
 
@@ -34,6 +34,21 @@ def test_folder_decides_between_files_of_one_name(pictures):
         media.find("1")
 
 
+def test_the_same_sound_in_two_formats(tmp_path):
+    for name in ("x.mp3", "x.wav", "y.flac"):
+        (tmp_path / name).touch()
+    media = MediaFolder(tmp_path, SOUNDS, tmp_path)
+    assert media.find("x") == "x.wav" and media.find("x.mp3") == "x.mp3"
+
+
+def test_hidden_files_and_folders_are_no_data(pictures):
+    (pictures / ".cache").mkdir()
+    for name in (".cache/4.jpg", "a/._1.jpg"):
+        (pictures / name).touch()
+    media = MediaFolder(pictures, IMAGES, pictures / "out")
+    assert len(media) == 4 and set(media.by_folder) == {"a", "b", "3.png"}
+
+
 def test_paths_are_relative_below_the_manifests(pictures):
     assert MediaFolder(pictures / "b", IMAGES, pictures).find("2") == "b/c/2.JPEG"
 
@@ -60,6 +75,24 @@ def test_durations(tmp_path):
     write_picture(tmp_path / "b.jpg")
     (tmp_path / "c.wav").touch()
     assert read_durations(["a.wav", "b.jpg", "c.wav", "none.wav", ""], tmp_path) == [1.5, None, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("modality", "write", "ending"), [("image", write_picture, "jpg"), ("audio", write_sound, "wav")]
+)
+def test_what_evaluation_could_not_read_is_found_before(tmp_path, modality, write, ending):
+    whole, cut, foreign = (f"{name}.{ending}" for name in ("whole", "cut", "foreign"))
+    write(tmp_path / whole)
+    (tmp_path / cut).write_bytes((tmp_path / whole).read_bytes()[:30])
+    (tmp_path / foreign).write_text("<html>gone</html>")
+    rows, left_out = [(1, whole), (2, cut), (3, whole), (4, foreign), (5, cut)], LeftOut("skip")
+    keep = [
+        without_damaged(rows, lambda row: row[1:], modality, tmp_path / s, left_out) for s in ("train.tsv", "test.tsv")
+    ]
+    assert keep == [rows, [(1, whole), (3, whole)]], "training puts others in their place"
+    with pytest.raises(DataError, match="media: 3"):
+        left_out.missing = "error"
+        left_out.finish(tmp_path / "test.tsv")
 
 
 def test_left_out(tmp_path, capsys):

@@ -23,7 +23,10 @@ def test_manifests(prepare, tmp_path):
 
 def test_one_picture_of_a_pair_is_missing(prepare, tmp_path, capsys):
     write_nlvr2(tmp_path)
-    (tmp_path / "images/dev/dev-1-2-img1.png").unlink()
+    picture = tmp_path / "images/dev/dev-1-2-img1.png"
+    picture.write_bytes(picture.read_bytes()[:-40])
+    assert len(rows(prepare("nlvr2", "--nlvr2 . --images images --missing skip") / "valid.tsv", *COLUMNS)) == 3
+    picture.unlink()
     prepare("nlvr2", "--nlvr2 . --images images", status=1)
     assert "valid.tsv: missing or damaged media: 1 (dev-1-2-img1.png)" in capsys.readouterr().err
     assert len(rows(prepare("nlvr2", "--nlvr2 . --images images --missing skip") / "valid.tsv", *COLUMNS)) == 3

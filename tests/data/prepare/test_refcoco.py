@@ -59,11 +59,41 @@ def test_wrong_refs(prepare, tmp_path, capsys, key, value, message):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("box", [[1, 2, 0, 4], [1, 2, 3], [1, 2, 3, float("nan")], "1,2,3,4"])
+def test_refs_that_say_nothing_are_counted(prepare, tmp_path, capsys):
+    write_refer(tmp_path)
+    path = tmp_path / "refs(unc).p"
+    refs = pickle.loads(path.read_bytes())
+    refs[0]["sentences"], refs[1]["sentences"][0]["sent"] = [], " "
+    path.write_bytes(pickle.dumps(refs))
+    out = prepare("refcoco", "--refer . --images images")
+    error = capsys.readouterr().err
+    assert f"train.tsv: left out, refs without a sentence: 1 ({refs[0]['ref_id']})" in error
+    assert f"train.tsv: left out, empty sentence: 1 ({refs[1]['sentences'][0]['sent_id']})" in error
+    assert len(rows(out / "train.tsv", *COLUMNS)) == 8 - 2 - 1
+
+
+def _change_box(folder, box) -> None:
+    instances = json.loads((folder / "instances.json").read_text())
+    instances["annotations"][0]["bbox"] = box
+    write_json(folder / "instances.json", instances)
+
+
+@pytest.mark.parametrize("box", [[1, 2, 0, 4], [1, 2, 4, -1], [-2, 2, 9, 9], [1, 2, 90, 9], [1, 2, 9, 90]])
+def test_boxes_that_cannot_be_learned_are_left_out(prepare, tmp_path, capsys, box):
+    write_refer(tmp_path)
+    _change_box(tmp_path, [0, 0, 48.5, 40.9])
+    assert len(rows(prepare("refcoco", "--refer . --images images") / "train.tsv", *COLUMNS)) == 8, (
+        "a pixel is rounding"
+    )
+    _change_box(tmp_path, box)
+    out = prepare("refcoco", "--refer . --images images")
+    message = "train.tsv: left out, boxes without area or outside of the picture: 1 (annotation 70)"
+    assert message in capsys.readouterr().err and len(rows(out / "train.tsv", *COLUMNS)) == 6
+
+
+@pytest.mark.parametrize("box", [[1, 2, 3], [1, 2, 3, float("nan")], "1,2,3,4"])
 def test_wrong_boxes(prepare, tmp_path, capsys, box):
     write_refer(tmp_path)
-    instances = json.loads((tmp_path / "instances.json").read_text())
-    instances["annotations"][0]["bbox"] = box
-    write_json(tmp_path / "instances.json", instances)
+    _change_box(tmp_path, box)
     prepare("refcoco", "--refer . --images images", status=1)
     assert "instances.json: annotation 1: " in capsys.readouterr().err

@@ -63,6 +63,19 @@ def test_manifests(prepare, tmp_path, capsys):
     assert "test_dev.tsv: not written" in capsys.readouterr().out and not (out / "test_dev.tsv").exists()
 
 
+def test_a_submission_needs_all_questions(prepare, tmp_path, capsys):
+    write_vqa(tmp_path)
+    arguments = "--vqa . --images images --min-count 2"
+    questions = len(rows(prepare("vqa", arguments) / "test.tsv", *COLUMNS))
+    assert "submission" not in capsys.readouterr().err
+    picture = next((tmp_path / "images/test2015").iterdir())
+    picture.write_bytes(picture.read_bytes()[:-30])
+    prepare("vqa", arguments, status=1)
+    assert "test.tsv: missing or damaged media" in capsys.readouterr().err
+    assert len(rows(prepare("vqa", f"{arguments} --missing skip") / "test.tsv", *COLUMNS)) < questions
+    assert f"test.tsv: a submission must answer all {questions} questions" in capsys.readouterr().err
+
+
 def test_join_valid_and_given_vocabulary(prepare, tmp_path):
     write_vqa(tmp_path)
     write_json(tmp_path / "mine.json", {"yes": 1, "3": 0})
