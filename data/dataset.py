@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+from one_peace.data import quiet_fairseq  # noqa: F401  # isort: skip
+
 from fairseq.data import FairseqDataset
 from torch import BoolTensor, Generator, Tensor
 
@@ -20,6 +23,7 @@ from one_peace.data.masking import MaskPlan
 from one_peace.data.mixing import Mixing
 from one_peace.data.sources import Columns, as_sources
 from one_peace.data.target import Target
+from one_peace.data.threads import in_threads
 
 if TYPE_CHECKING:  # a reader is given to the data set; modalities import this package, not the other way round
     from one_peace.modalities.reader import Reader
@@ -225,6 +229,27 @@ class ManifestDataset(FairseqDataset):
             mixed["values"], target = self.mixing(mixed["values"], target, generator)
         return {"target": target}
 
+    def check_rows(self) -> None:
+        """Look at all rows without loading them: their cells, and whether what they name is there.
+
+        Raises:
+            DataError: of the first row that cannot be used.
+        """
+
+        def problem(index: int) -> str:
+            try:
+                row = self.cells(index)
+                for modality in self.sources:
+                    reader = self.readers[modality]
+                    self._read(modality, row, None, lambda cell, reader=reader: reader.check(cell, self.root))
+            except (SampleError, DataError) as error:
+                return self._locate(error, index)
+            return ""
+
+        problems = in_threads(problem, range(len(self)), f"check {self.manifest.path.name}", "row")
+        if found := next(filter(None, problems), None):
+            raise DataError(found)
+
     def cells(self, index: int) -> dict[str, str]:
         """The cells of a row that the manifest reads, by column."""
         return dict(zip(self.manifest.columns, self.manifest[index], strict=True))
@@ -244,12 +269,19 @@ class ManifestDataset(FairseqDataset):
 
     def _load(self, modality: str, row: Mapping[str, str], generator: Generator | None) -> list[list[Tensor]]:
         """The values of a modality: instances x rows."""
-        source, reader = self.sources[modality], self.readers[modality]
+        reader = self.readers[modality]
+        return self._read(modality, row, generator, lambda cell: reader.load(cell, self.root, generator))
+
+    def _read(
+        self, modality: str, row: Mapping[str, str], generator: Generator | None, read: Callable[[str], Any]
+    ) -> list[list[Any]]:
+        """What ``read`` makes of the cells of a modality: instances x rows."""
+        source = self.sources[modality]
         cells = _named(source.columns, lambda: source.split([row[c] for c in source.columns], generator))
         # instance i comes from the i-th of several columns
         columns = source.columns if len(source.columns) > 1 else source.columns * len(cells)
         return [
-            [_named([column], lambda cell=cell: reader.load(cell, self.root, generator)) for cell in rows]
+            [_named([column], lambda cell=cell: read(cell)) for cell in rows]
             for column, rows in zip(columns, cells, strict=True)
         ]
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from one_peace.data.errors import DataError, SampleError
 from one_peace.data.manifest import Manifest
 from one_peace.data.sources import Columns, as_sources
+from one_peace.data.threads import THREADS
 
 if TYPE_CHECKING:  # modalities import this package, not the other way round
     from one_peace.modalities.reader import Reader
@@ -20,7 +21,6 @@ if TYPE_CHECKING:  # modalities import this package, not the other way round
 DURATION = "duration"  # a manifest's column of seconds, if it has one: saves opening every sound
 
 _BUCKETS_PER_DOUBLING = 6  # samples of one bucket differ by less than 13 % in length
-_THREADS = 8  # they wait for files most of the time
 _ROWS_A_TASK = 256
 
 
@@ -51,7 +51,7 @@ def count_units(manifest: Manifest, columns: Columns, readers: Mapping[str, "Rea
     counts: list[int] = []
     tasks = [range(i, min(i + _ROWS_A_TASK, len(manifest))) for i in range(0, len(manifest), _ROWS_A_TASK)]
     with (
-        ThreadPoolExecutor(_THREADS) as pool,
+        ThreadPoolExecutor(THREADS) as pool,
         tqdm(total=len(manifest), desc=f"lengths of {manifest.path.name}", unit="row", delay=2, file=sys.stderr) as bar,
     ):
         for part in pool.map(units_of, tasks):

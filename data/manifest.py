@@ -63,7 +63,7 @@ class Manifest:
         cells = self._split(self._line(row + 1), row)
         if len(cells) != self._num_cells:
             raise self._error(
-                f"the line has {len(cells)} cells, the header {self._num_cells}",
+                f"the line has {len(cells)} cells, the header {self._num_cells}" if any(cells) else "the line is blank",
                 row,
                 remedy="Cells are separated by one tab each and hold neither tabs nor line breaks; quotes mean nothing",
             )
@@ -92,7 +92,15 @@ class Manifest:
             last = chunk[-1:]
         if last != b"\n":  # the final line break is optional
             starts.append(np.array([offset], dtype=np.int64))
-        return np.concatenate(starts)
+        return self._without_blank_end(np.concatenate(starts))
+
+    def _without_blank_end(self, starts: np.ndarray) -> np.ndarray:
+        """``starts`` without the blank lines that editors leave at the end of a file."""
+        while len(starts) > 2 and starts[-1] - starts[-2] <= len(b"\r\n"):
+            if os.pread(self._file.fileno(), int(starts[-1] - starts[-2]), int(starts[-2])).strip(b"\r\n"):
+                break
+            starts = starts[:-1]
+        return starts
 
     def _line(self, line: int) -> bytes:
         start, end = int(self._starts[line]), int(self._starts[line + 1])

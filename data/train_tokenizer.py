@@ -13,6 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import sentencepiece
+
+from one_peace.data import quiet_fairseq  # noqa: F401  # isort: skip
+
 from fairseq.data import Dictionary
 from tqdm import tqdm
 
@@ -35,7 +38,9 @@ def read_texts(manifests: Sequence[Path], column: str) -> Iterator[str]:
                 yield text
 
 
-def train_tokenizer(texts: Sequence[str], out: Path, vocab_size: int, threads: int = 1) -> int:
+def train_tokenizer(
+    texts: Sequence[str], out: Path, vocab_size: int, threads: int = 1, *, overwrite: bool = False
+) -> int:
     """Train a sentencepiece model on ``texts`` and write ``sentencepiece.model`` and ``dict.txt`` into ``out``.
 
     Both files are complete or absent, also if the process is killed.
@@ -45,7 +50,8 @@ def train_tokenizer(texts: Sequence[str], out: Path, vocab_size: int, threads: i
         hold that many pieces.
 
     Raises:
-        ValueError: no text, or ``vocab_size`` is too small to hold every character.
+        ValueError: no text, ``vocab_size`` is too small to hold every character, or ``out`` holds another vocabulary
+            and ``overwrite`` is false.
     """
     if not texts:
         raise ValueError("there is no text to train on: every cell of the column is empty")
@@ -62,11 +68,17 @@ def train_tokenizer(texts: Sequence[str], out: Path, vocab_size: int, threads: i
     dictionary = Dictionary()
     for piece in pieces:
         dictionary.add_symbol(piece, n=counts[piece])
-    out.mkdir(parents=True, exist_ok=True)
     lines = io.StringIO()
     dictionary.save(lines)
-    _write(out / "sentencepiece.model", model)
-    _write(out / "dict.txt", lines.getvalue().encode("utf-8"))
+    files = {out / "sentencepiece.model": model, out / "dict.txt": lines.getvalue().encode("utf-8")}
+    if not overwrite and any(path.exists() and path.read_bytes() != content for path, content in files.items()):
+        raise ValueError(
+            f"{out} holds another vocabulary, and checkpoints that were trained with it need it: name another folder, "
+            "or --overwrite"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    for path, content in files.items():
+        _write(path, content)
     return len(dictionary)
 
 
@@ -127,11 +139,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--column", default="caption", help="name of the text column (default: %(default)s)")
     parser.add_argument("--out", required=True, type=Path, help="folder to write, for --bpe-dir")
     parser.add_argument("--vocab-size", type=int, default=8000, help="at most this many entries (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a vocabulary that is there")
     parser.add_argument("--threads", type=int, default=1, help="threads of the training (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
         texts = list(read_texts(options.manifests, options.column))
-        size = train_tokenizer(texts, options.out, options.vocab_size, options.threads)
+        size = train_tokenizer(texts, options.out, options.vocab_size, options.threads, overwrite=options.overwrite)
         reader = TextReader(TextReaderConfig(bpe_dir=str(options.out)))
     except (DataError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,7 +1,6 @@
 """What commands over a checkpoint and a manifest share: flags, cells, embeddings. A row is views of one thing."""
 
 import argparse
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -37,7 +36,6 @@ def parse_view_flags(parser: argparse.ArgumentParser, argv: Sequence[str] | None
 
 def load_embed(args: argparse.Namespace) -> Embed:
     """The checkpoint's model, as a function."""
-    logging.basicConfig(level=logging.WARNING)  # before fairseq, which would turn every library's debug lines on
     from fairseq.utils import import_user_module
 
     from one_peace.models import from_pretrained  # loads fairseq: not needed for --help

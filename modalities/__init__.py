@@ -1,5 +1,7 @@
 """Modalities: one folder each, ``adapter.py`` (network) and ``reader.py`` (data). Importing this room plugs them in."""
 
+from one_peace.data import quiet_fairseq  # noqa: F401  # isort: skip
+
 from .adapter import Adapter, AdapterConfig, Sequence
 from .reader import Reader, ReaderConfig
 from .registry import Modality, build_readers, get_modality, modality_names, register_modality

@@ -96,6 +96,14 @@ class Reader(ABC):
             SampleError: the sample cannot be used; the message is the reason.
         """
 
+    def check(self, cell: str, root: Path) -> None:
+        """Look at a manifest cell without reading what it names; all of a validation set are, before training begins.
+
+        Raises:
+            SampleError: it plainly cannot be loaded, such as a path that leads nowhere.
+        """
+        return
+
     @abstractmethod
     def num_units(self, value: Tensor) -> int:
         """Length of the sequence that the adapter makes of ``value``, without CLS."""
@@ -129,6 +137,8 @@ class Reader(ABC):
             previous: the mask of the same value in the pass of this modality alone, for strategies that refer to it.
         """
         self.check_strategy(strategy)
+        if strategy != "random":
+            raise NotImplementedError(f"{type(self).__name__}.mask: strategy {strategy!r} is announced and not there")
         return random_mask(self.num_units(value), ratio, generator)
 
     @classmethod
@@ -145,10 +155,12 @@ class Reader(ABC):
         """Stack B values.
 
         Returns:
-            ``{"values": B x ..., padded with pad_value, "padding_mask": bool[B, 1 + L], True = padding, CLS first}``.
+            ``{"values": B x ..., padded with pad_value, real numbers as float32, "padding_mask": bool[B, 1 + L], True =
+            padding, CLS first}``.
         """
+        stacked = pad_stack(values, self.pad_value)
         return {
-            "values": pad_stack(values, self.pad_value),
+            "values": stacked.float() if stacked.is_floating_point() else stacked,
             "padding_mask": padding_mask([self.num_units(value) for value in values]),
         }
 

@@ -24,7 +24,7 @@ def register_modality(name: str, *, config: type, reader: type) -> Callable[[typ
 
     Args:
         name: the name users write in configs and that parameters carry (``{name}_adapter``, ``{name}_ffn``, ...);
-            a lower-case Python identifier.
+            a lower-case Python identifier other than "joint".
         config: dataclass of the adapter's options (subclass of `AdapterConfig`).
         reader: subclass of `Reader`; how a manifest cell of this modality is loaded, masked and collated.
 
@@ -33,6 +33,8 @@ def register_modality(name: str, *, config: type, reader: type) -> Callable[[typ
     """
     if not (name.isidentifier() and name.islower()):
         raise ValueError(f"modality name {name!r}: must be a lower-case identifier")
+    if name == "joint":
+        raise ValueError("modality name 'joint': stands for pairs of modalities in options and logs")
 
     def plug(adapter: type) -> type:
         known = _MODALITIES.get(name)

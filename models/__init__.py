@@ -1,5 +1,7 @@
 """The network, its registered fairseq models, and the model as a library."""
 
+from one_peace.data import quiet_fairseq  # noqa: F401  # isort: skip
+
 from .base import BaseModel
 from .classify import ClassifyModel
 from .encoder import Decoder, Encoder

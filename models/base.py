@@ -54,6 +54,8 @@ class BaseModel(BaseFairseqModel):
     def __init__(self, cfg: DictConfig, encoder: EncoderConfig, tables_per_layer: bool | None = None):
         super().__init__()
         self.cfg = cfg
+        self.for_evaluation = False  # then a checkpoint must hold all that is evaluated
+        self.loaded = False
         self.modalities = tuple(encoder.adapters)
         self.embed_dim = encoder.embed_dim
         self.encoder_wrapper = Encoder(
@@ -86,6 +88,7 @@ class BaseModel(BaseFairseqModel):
     def upgrade_state_dict_named(self, state_dict: dict[str, Tensor], name: str) -> None:
         """Adapt a released or otherwise different checkpoint to this model, in place (fairseq's hook)."""
         adapt_state_dict(self, state_dict)
+        self.loaded = True
 
 
 def resolve_group(cfg: DictConfig, group: str, task) -> EncoderConfig:

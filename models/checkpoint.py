@@ -2,7 +2,11 @@
 
 import logging
 import math
+import pickle
 import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +22,36 @@ _DROPPED = re.compile(
 )
 _LEGACY_TABLE = re.compile(r"rel_pos_table\.weight$")
 _TABLE = re.compile(r"(.*\.rel_pos_table_list)\.(\d+)\.weight$")
+_LAYER = re.compile(r"encoder_wrapper\.fusion_model\.layers\.(\d+)\.")
+PRETRAINING_ONLY = re.compile(r"decoder_|\w+_mask_(token|head)|logit_scale_was_reset")
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A checkpoint's contents: "cfg" with "task" and "model", "model" its weights, and more. Nothing is executed.
+
+    Raises:
+        ValueError: the file is damaged or no checkpoint of these models.
+        FileNotFoundError: no such file.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, MemoryError):
+        raise
+    except pickle.UnpicklingError:
+        raise ValueError(
+            f"{path}: not a checkpoint: it holds more than tensors and plain values, or is damaged"
+        ) from None
+    except Exception as error:  # of every kind, on damaged files
+        reason = str(error).partition("\n")[0] or "it is empty"
+        raise ValueError(f"{path}: not a whole checkpoint ({reason})") from None
+    cfg = state.get("cfg") if isinstance(state, Mapping) else None
+    if (
+        not isinstance(cfg, Mapping)
+        or not {"task", "model"} <= cfg.keys()
+        or not isinstance(state.get("model"), Mapping)
+    ):
+        raise ValueError(f"{path}: not a checkpoint of this model (no 'cfg' and 'model' in it)")
+    return state
 
 
 def adapt_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> None:
@@ -25,12 +59,13 @@ def adapt_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> None:
 
     Drops parameters the release never used and branches this model does not have; lets adapters fit what was trained
     on data of another size (`Adapter.fit`); then copies a shared relative position table to every layer where the model
-    has one a layer; keeps the model's fresh values for what the file lacks (a new modality, a decoder, a head); resets
-    the temperature where asked. What was fitted, dropped or kept fresh is logged.
+    has one a layer; keeps the model's fresh values for what the file lacks (a new modality, a decoder, a head), unless
+    they would stay as they are: in a model that is only evaluated (``model.for_evaluation``), or where they are frozen;
+    resets the temperature where asked. What was fitted, dropped or kept fresh is logged.
 
     Raises:
-        ValueError: a tensor has another shape than the model's, or the file has more relative position tables, and they
-            differ; the message names it.
+        ValueError: a tensor has another shape than the model's, the file has another number of layers, or more relative
+            position tables that differ, or lacks what will not be trained; the message names it.
     """
     own = model.state_dict()
     resumed = not hasattr(model, "logit_scale_was_reset") or "logit_scale_was_reset" in state_dict
@@ -46,6 +81,8 @@ def adapt_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> None:
     dropped = sorted(k for k in state_dict if k not in own)
     _refuse_many_tables(dropped, own, state_dict)
     fresh = sorted(k for k in own if k not in state_dict)
+    _refuse_other_depth(own, state_dict)
+    _refuse_untrained(model, fresh)
     for key in dropped:
         del state_dict[key]
     for key in fresh:
@@ -90,6 +127,28 @@ def _refuse_many_tables(dropped: list[str], own: dict[str, Tensor], state_dict: 
                 f"the checkpoint holds a relative position table a layer ({key}), this model one for all: "
                 "use copy_rel_pos_table"
             )
+
+
+def _refuse_other_depth(own: Collection[str], state_dict: Collection[str]) -> None:
+    """A layer too many or too few is no branch that comes or goes."""
+    here, there = (len({match[1] for key in keys if (match := _LAYER.match(key))}) for keys in (own, state_dict))
+    if there and here != there:
+        raise ValueError(f"the checkpoint has {there} layers, this model {here}; use the size that it was trained with")
+
+
+def _refuse_untrained(model: nn.Module, fresh: list[str]) -> None:
+    """What stays at its initial, random values would be taken for learnt."""
+    if getattr(model, "for_evaluation", False):
+        untrained = [key for key in fresh if not PRETRAINING_ONLY.match(key)]
+        reason = "and this model is not trained any more"
+    else:
+        frozen = {key for key, parameter in model.named_parameters() if not parameter.requires_grad}
+        untrained, reason = [key for key in fresh if key in frozen], "and stage 2 keeps them as they are"
+    if untrained:
+        raise ValueError(
+            f"the checkpoint lacks {len(untrained)} parameters of this model, {reason}: {_summary(untrained)}. Take "
+            "one that has learnt all of this task's modalities"
+        )
 
 
 def _summary(keys: list[str]) -> str:

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -42,9 +43,11 @@ class Pass:
     constants: bool = False
 
 
-@dataclass
-class Features:
-    """Per modality what a `Pass` wanted, and the constant rows x_UD of its units where it asked for them."""
+class Features(NamedTuple):
+    """Per modality what a `Pass` wanted, and the constant rows x_UD of its units where it asked for them.
+
+    A tuple, because hooks such as those of fairseq's search for NaN look into nothing else.
+    """
 
     wanted: dict[str, Tensor]
     constants: dict[str, Tensor] | None = None
@@ -99,7 +102,7 @@ class FusionModel(nn.Module):
                 rows_ND = keys.rows_of_subset(x_ND, constants.keys)
                 found = self._finish(constants, rows_ND, biases, units, factors)
             for i, rows in zip(units, found, strict=True):
-                features[i].constants = rows
+                features[i] = features[i]._replace(constants=rows)
         return features
 
     def _run(self, layer: EncoderLayer, x_ND: Tensor, biases: Callable[[], Biases], *rest) -> Tensor:

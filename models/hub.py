@@ -1,10 +1,12 @@
 """The model as a library: ``from_pretrained(path).embed("image", files)``."""
 
+import difflib
 import os
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from one_peace.data.errors import SampleError
-from one_peace.modalities import Reader, build_readers, modality_names
+from one_peace.modalities import Reader, build_readers, get_modality, modality_names
 
+from .checkpoint import read_checkpoint
 from .config import parse_group
 from .retrieval import RetrievalModel, RetrievalModelConfig
 
@@ -36,7 +39,6 @@ class OnePeace:
         self.modalities = tuple(readers)
         self.dtype = dtype
 
-    @torch.inference_mode()
     def embed(
         self,
         modality: str,
@@ -60,8 +62,11 @@ class OnePeace:
             num_workers: threads that load items while the model computes; 0 loads them in between.
 
         Raises:
+            TypeError: ``items`` is a single one, or holds something else than texts and paths.
             ValueError: no such branch, or an item cannot be read; the message names it.
         """
+        if isinstance(items, str | bytes | os.PathLike):
+            raise TypeError(f"items={items!r}: hand over a list of texts or paths, as in embed({modality!r}, [...])")
         if modality not in self.modalities:
             raise ValueError(f"no {modality} branch in this checkpoint (it has {', '.join(self.modalities)})")
         if batch_size < 1 or num_workers < 0:
@@ -87,7 +92,9 @@ class OnePeace:
                 key: value.to(device, self.dtype if value.is_floating_point() else None)
                 for key, value in reader.collate([window[i] for i in chosen]).items()
             }
-            out_ND[chosen] = self.model.embed(modality, **raw).float().cpu()
+            with torch.inference_mode():  # not around the whole: what is returned may be trained upon
+                embedding_BD = self.model.embed(modality, **raw).float().cpu()
+            out_ND[chosen] = embedding_BD
             bar.update(len(chosen))
         return out_ND
 
@@ -96,12 +103,12 @@ class OnePeace:
     ) -> Iterator[Tensor]:
         """Values in the order of ``items``, at most ``ahead`` of them loaded before they are asked for."""
         if num_workers == 0:
-            yield from (self._load(modality, str(item), root) for item in items)
+            yield from (self._load(modality, item, root) for item in items)
             return
         pool, waiting = ThreadPoolExecutor(num_workers), deque[Future[Tensor]]()
         try:
             for item in items:
-                waiting.append(pool.submit(self._load, modality, str(item), root))
+                waiting.append(pool.submit(self._load, modality, item, root))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
@@ -109,11 +116,19 @@ class OnePeace:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _load(self, modality: str, item: str, root: Path) -> Tensor:
+    def _load(self, modality: str, item: str | Path, root: Path) -> Tensor:
+        if not isinstance(item, str | os.PathLike):
+            raise TypeError(
+                f"{modality} {item!r}: an item is a text or the path of a file, not a {type(item).__name__}"
+            )
         try:
-            return self.readers[modality].load(item, root)
-        except SampleError as error:
-            raise ValueError(f"{modality} {item!r}: {error}") from None
+            return self.readers[modality].load(os.fspath(item), root)
+        except MemoryError:
+            raise
+        except Exception as error:  # a reader of the user's, or a library, raises what it likes
+            raise ValueError(f"{modality} {os.fspath(item)!r}: {error}") from (
+                None if isinstance(error, SampleError) else error
+            )
 
 
 def from_pretrained(
@@ -138,7 +153,8 @@ def from_pretrained(
         options: what differs from training, by task flag, e.g. ``bpe_dir="BPE"`` when the vocabulary has moved.
 
     Raises:
-        ValueError: the file is no checkpoint of this model, or needs an option; options that exclude each other.
+        ValueError: the file is damaged, no checkpoint of this model or lacks a part of it, or needs an option; an
+            option that no reader has; options that exclude each other.
         FileNotFoundError: no such file.
         RuntimeError: ``compile`` without a C++ compiler.
     """
@@ -146,13 +162,12 @@ def from_pretrained(
         raise ValueError("int8 runs on the CPU, from float32 weights: leave out device, dtype and compile")
     if compile:
         _require_compiler()
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(state, Mapping) or not {"cfg", "model"} <= state.keys() or not state["cfg"]:
-        raise ValueError(f"{path}: not a checkpoint of this model (no 'cfg' and 'model' in it)")
+    state = read_checkpoint(path)
     weights, cfg = state["model"], state["cfg"]
     names = tuple(name for name in modality_names() if f"{name}_proj.weight" in weights)
     if not names:
         raise ValueError(f"{path}: holds no projection of a known modality ({', '.join(modality_names())})")
+    _check_options(names, options)
     flat = {**cfg["task"], **options}
     readers = build_readers(names, flat, _known(parse_group(flat.get("readers"), "readers"), names))
     config = OmegaConf.structured(RetrievalModelConfig())
@@ -163,7 +178,11 @@ def from_pretrained(
     config.reference = int8  # the fast path reads the weights of Linear layers, which int8 layers pack away
     config.copy_rel_pos_table = any("rel_pos_table_list.1." in key for key in weights)
     model = RetrievalModel.build_model(config, _Branches(names, readers))
-    model.load_state_dict(weights, strict=True)
+    model.for_evaluation = True
+    try:
+        model.load_state_dict(weights, strict=True)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     model.to(device, dtype)
     if int8:
         model = quantize(model)
@@ -171,6 +190,16 @@ def from_pretrained(
         for layer in model.encoder_wrapper.fusion_model.layers:
             layer.compile(dynamic=True)
     return OnePeace(model, readers, dtype)
+
+
+def _check_options(names: Iterable[str], options: Iterable[str]) -> None:
+    """ValueError for an option that no reader of the modalities has."""
+    known = {field.name for name in names for field in fields(get_modality(name).reader.Config)} | {"readers"}
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"no option {option!r}{hint} (options: {', '.join(sorted(known))})")
 
 
 def quantize(model: nn.Module) -> nn.Module:

@@ -6,19 +6,19 @@ released one stripped to weights and settings, it makes one that fairseq can sta
 """
 
 import argparse
-import re
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .checkpoint import PRETRAINING_ONLY, read_checkpoint
 from .config import merge
 
 CRITERION = "image_text_retrieval_criterion"  # aligns any pair
-_PRETRAINING_ONLY = re.compile(r"decoder_|\w+_mask_(token|head)|logit_scale_was_reset")
 
 
 def merge_checkpoints(paths: Sequence[str | Path]) -> dict[str, Any]:
@@ -32,11 +32,9 @@ def merge_checkpoints(paths: Sequence[str | Path]) -> dict[str, Any]:
     task: dict[str, Any] = {}
     model: dict[str, Any] = {}
     for path in paths:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, Mapping) or not {"cfg", "model"} <= state.keys():
-            raise ValueError(f"{path}: not a checkpoint (no 'cfg' and 'model' in it)")
+        state = read_checkpoint(path)
         for key, value in state["model"].items():
-            if _PRETRAINING_ONLY.match(key):
+            if PRETRAINING_ONLY.match(key):
                 continue
             if key in weights and key != "logit_scale" and not _same(weights[key], value):
                 raise ValueError(f"{path}: {key} differs from {paths[0]}; only stages of one model can be merged")
@@ -72,11 +70,13 @@ def main() -> int:
     args = parser.parse_args()
     try:
         merged = merge_checkpoints(args.checkpoints)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = args.out.with_name(f".{args.out.name}.{os.getpid()}")  # complete or absent
+        torch.save(merged, temporary)
+        temporary.replace(args.out)
     except (ValueError, OSError) as error:
         print(f"merge: {error}", file=sys.stderr)
         return 1
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(merged, args.out)
     branches = [key.removesuffix("_proj.weight") for key in merged["model"] if key.count(".") == 1 and "_proj.w" in key]
     print(f"{args.out}: {', '.join(branches)}")
     return 0

@@ -105,7 +105,7 @@ class PretrainModel(AligningModel):
             joint = {names: unmasked(names, "units") for names in taught if len(names) > 1}
             encoded |= self._encode_passes(alone | joint)
             for names in joint:
-                encoded[names].constants = encoded[names].wanted
+                encoded[names] = encoded[names]._replace(constants=encoded[names].wanted)
         embeddings = {name: self._embedding(name, encoded[name,].wanted[name], name in trained) for name in inputs}
         paddings = self.paddings(inputs)
         kept = {names: encoded["masked", *names].wanted for names in teachers}

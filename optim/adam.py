@@ -122,7 +122,7 @@ class AdjustAdam(FairseqOptimizer):
         A checkpoint of any of the implementations loads into any other.
 
         Raises:
-            ValueError: the checkpoint's groups are not this run's.
+            ValueError: the checkpoint's groups, or the shapes of their parameters, are not this run's.
         """
         saved = state_dict["param_groups"]
         if [len(g["params"]) for g in saved] != [len(g["params"]) for g in self.param_groups]:
@@ -132,6 +132,7 @@ class AdjustAdam(FairseqOptimizer):
             )
         groups = []
         for own, group in zip(self.param_groups, saved, strict=True):
+            _check_shapes(own["params"], [state_dict["state"].get(index, {}) for index in group["params"]])
             entries = [state_dict["state"][index] for index in group["params"] if index in state_dict["state"]]
             groups.append({**own, "params": group["params"], **self._move_step_count(group, entries)})
         self.optimizer.load_state_dict({"state": state_dict["state"], "param_groups": groups})
@@ -154,3 +155,14 @@ class AdjustAdam(FairseqOptimizer):
         counts = [int(entry.pop("step")) for entry in entries if "step" in entry]
         step = max(counts, default=group.get("step"))
         return {} if step is None else {"step": step}
+
+
+def _check_shapes(parameters: Iterable[Parameter], entries: Iterable[dict[str, Any]]) -> None:
+    """Moments of other shapes would be read beyond their end."""
+    for parameter, entry in zip(parameters, entries, strict=True):
+        if "exp_avg" in entry and entry["exp_avg"].shape != parameter.shape:
+            raise ValueError(
+                f"the checkpoint's optimizer holds {tuple(entry['exp_avg'].shape)} for a parameter of "
+                f"{tuple(parameter.shape)}: the size of the data changed, or the model's. Set it back, start another "
+                "run with --finetune-from-model, or the optimizer afresh with --reset-optimizer"
+            )

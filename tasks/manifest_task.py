@@ -79,6 +79,7 @@ class ManifestTask(MeasuredTask):
             repair_last_checkpoint(Path(self.cfg.save_dir))
         model = super().build_model(cfg, from_checkpoint)
         tag_parameters(model.named_parameters())
+        model.for_evaluation = from_checkpoint
         return model
 
     # -- data ---------------------------------------------------------------------------------------------------------
@@ -127,6 +128,8 @@ class ManifestTask(MeasuredTask):
             target=target,
             mixing=self.mixing(),
         )
+        if not train:  # it would stop at them after an epoch; in training others take their place
+            self.datasets[split].check_rows()
         logger.info("%s: %d rows of %s", split, len(self.datasets[split]), path)
 
     def row_id(self, split: str, row: int) -> str:

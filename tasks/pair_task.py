@@ -23,6 +23,14 @@ class PairTask(ManifestTask):
         super().__init__(cfg, **kwargs)
         self.meter = RetrievalMeter(*(METRIC_NAMES.get(name, name) for name in self.modalities))
 
+    def begin_epoch(self, epoch: int, model) -> None:
+        super().begin_epoch(epoch, model)
+        if getattr(model.cfg, "stage2_pretrain", False) and not model.loaded:
+            raise ValueError(
+                "stage2_pretrain keeps what stage 1 has learnt as it is, and nothing has been loaded: name stage 1's "
+                "checkpoint with --finetune-from-model"
+            )
+
     def measure(self, sample: dict, model, criterion) -> tuple[torch.Tensor, dict]:
         """Loss of the batch; its embeddings go into the recall over the whole set."""
         loss, log, embeddings = criterion.compute(model, sample)

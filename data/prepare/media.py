@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -12,13 +11,12 @@ import soundfile
 from tqdm import tqdm
 
 from one_peace.data.errors import DataError, SampleError
+from one_peace.data.threads import in_threads
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a")
 _SHOWN = 5
-_THREADS = 8
 _T = TypeVar("_T")
-_Result = TypeVar("_Result")
 
 
 class MediaFolder:
@@ -124,18 +122,12 @@ def read_durations(cells: Sequence[str], out: Path) -> list[float | None]:
             return None
         return info.duration if info.frames > 0 else None
 
-    return _in_threads(seconds, cells, "durations", "sound")
+    return in_threads(seconds, cells, "durations", "sound")
 
 
 def is_training(path: Path) -> bool:
     """Whether a manifest is of a training split."""
     return path.name.startswith("train")
-
-
-def _in_threads(function: Callable[[_T], _Result], items: Sequence[_T], what: str, unit: str) -> list[_Result]:
-    with ThreadPoolExecutor(_THREADS) as pool:
-        results = pool.map(function, items)
-        return list(tqdm(results, total=len(items), desc=what, unit=unit, delay=2, file=sys.stderr))
 
 
 class LeftOut:
@@ -198,7 +190,7 @@ def without_damaged(
         return False
 
     cells = sorted({cell for row in rows for cell in cells_of(row)})
-    checked = zip(cells, _in_threads(is_damaged, cells, f"check {path.name}", modality), strict=True)
+    checked = zip(cells, in_threads(is_damaged, cells, f"check {path.name}", modality), strict=True)
     damaged = {cell for cell, bad in checked if bad}
     whole = []
     for row in rows:

@@ -12,7 +12,6 @@ Art's SVG files, flattens Tux Paint's stamps, and writes
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -105,7 +104,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--image-size", type=int, default=128, help="side of the pictures in pixels (default 128)")
     parser.add_argument("--vocab-size", type=int, default=3000, help="size of the vocabulary (default 3000)")
     args = parser.parse_args(argv)
-    logging.getLogger().setLevel(logging.WARNING)  # importing fairseq turns every library's debug lines on
     cache = args.cache or args.out.resolve().parent / "package"
     try:
         clipart = _fetch_drawings(args.package, cache)

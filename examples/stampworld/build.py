@@ -18,7 +18,6 @@ Everything is a function of the packages, the sizes and the seed.
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -107,7 +106,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.image_size < 32 or args.seconds < 1 or args.seed < 0:
         parser.error("--image-size must be at least 32, --seconds at least 1, --seed at least 0")
-    logging.getLogger().setLevel(logging.WARNING)  # importing fairseq turns every library's debug lines on
     cache = args.cache or args.out.resolve().parent / "package"
     sizes = SMALL if args.small else FULL
     try:

@@ -12,7 +12,6 @@ Captions are written as the text reader reads them (lower case, ...), so that ca
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,7 +90,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--image-size", type=int, default=128, help="side of the pictures in pixels (default 128)")
     parser.add_argument("--vocab-size", type=int, default=1000, help="size of the vocabulary (default 1000)")
     args = parser.parse_args(argv)
-    logging.getLogger().setLevel(logging.WARNING)  # importing fairseq turns every library's debug lines on
     cache = args.cache or args.out.resolve().parent / "package"
     try:
         stamps = list(find_stamps(fetch_stamps(args.package, cache)))

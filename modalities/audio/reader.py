@@ -17,6 +17,7 @@ from one_peace.data.errors import SampleError
 from one_peace.data.masking import span_mask
 from one_peace.modalities.audio.conv_spec import RELEASED_SPEC, conv_output_length, parse_conv_spec
 from one_peace.modalities.reader import Reader, ReaderConfig, media_path, option
+from one_peace.modalities.relative_positions import MAX_POSITIONS
 
 SAMPLE_RATE = 16_000
 MAX_MINUTES = 30  # the whole clip is read to normalise it; half an hour of 48 kHz is 350 MB
@@ -51,8 +52,15 @@ class AudioReaderConfig(ReaderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not conv_output_length(SAMPLE_RATE, parse_conv_spec(self.feature_encoder_spec or RELEASED_SPEC)):
+        spec = parse_conv_spec(self.feature_encoder_spec or RELEASED_SPEC)
+        if not conv_output_length(SAMPLE_RATE, spec):
             raise ValueError(f"feature_encoder_spec {self.feature_encoder_spec!r}: makes no frame of one second")
+        positions = 1 + conv_output_length(int(self.max_duration * SAMPLE_RATE), spec)
+        if positions > MAX_POSITIONS:
+            raise ValueError(
+                f"max_duration={self.max_duration:g}: makes {positions} positions of a clip, and relative positions "
+                f"reach {MAX_POSITIONS}; at most {self.max_duration * MAX_POSITIONS / positions:.1f} seconds"
+            )
 
 
 class AudioReader(Reader):
@@ -74,6 +82,9 @@ class AudioReader(Reader):
         if not wav.square().sum().isfinite():  # normalising would turn the clip into NaN or into silence
             raise SampleError(f"sound {str(path)!r} holds samples that are NaN, infinite or absurdly loud")
         return postprocess(wav, self.config.max_duration)
+
+    def check(self, cell: str, root: Path) -> None:
+        media_path(cell, root)
 
     def adapter_settings(self) -> dict[str, object]:
         """The stem, where the user chooses one: frames are counted and made by the same convolutions."""

@@ -132,6 +132,9 @@ class ImageReader(Reader):
         image = self._resize(image) if self.config.no_crop else self._random_crop(image, *size, generator)
         return self._augment.tensor(to_tensor(self._augment.picture(image, generator)), generator)
 
+    def check(self, cell: str, root: Path) -> None:
+        media_path(cell, root)
+
     def _random_crop(self, image: Image.Image, width: int, height: int, generator: Generator) -> Image.Image:
         """S x W pixels of a picture that has this size in its file."""
         box = self._draw_box(width, height, generator)

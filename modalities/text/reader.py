@@ -116,6 +116,7 @@ def _bpe_options(bpe_dir: Path) -> Namespace:
         wanted = [*wanted, " + ".join([*files.values(), "dict.txt"])]
     found = ", ".join(sorted(path.name for path in bpe_dir.iterdir())) if bpe_dir.is_dir() else "no such folder"
     raise ValueError(
-        f"bpe_dir {str(bpe_dir)!r} must hold {' or '.join(wanted)} (found: {found or 'nothing'}). Train one with "
-        "`python -m one_peace.data.train_tokenizer`, or use the released files"
+        f"bpe_dir {str(bpe_dir)!r} must hold {' or '.join(wanted)} (found: {found or 'nothing'}). A "
+        "checkpoint needs the vocabulary of its training; for a new model `python -m one_peace.data.train_tokenizer` "
+        "makes one"
     )

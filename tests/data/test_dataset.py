@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from one_peace.data.dataset import ManifestDataset, stable_hash
-from one_peace.data.errors import SampleError
+from one_peace.data.errors import DataError, SampleError
 from one_peace.data.manifest import Manifest
 from one_peace.data.masking import MaskRule
 from one_peace.data.train_tokenizer import train_tokenizer
@@ -108,6 +108,17 @@ def test_a_batch_holds_what_the_model_reads(world):
     kept_alone = ~masks["image"]["image"]["mask_indices"][:, 1:]
     assert masks["text+image"]["image"]["mask_indices"][:, 1:][kept_alone].all()
     assert batch["item_keys"]["text"].tolist() == [stable_hash(dataset.manifest[i][1]) for i in (3, 0, 2)]
+
+
+def test_rows_are_looked_at_before_training(world):
+    dataset = world(train=False, plan={})
+    dataset.check_rows()
+    path = dataset.manifest.path.with_name("valid.tsv")
+    for line, reason in (("9\tnone.png\tx", "no such file"), ("9\t0.png", "2 cells"), ("9\t\tx", "path is empty")):
+        path.write_text(f"image_id\timage\tcaption\n0\t0.png\ta\n{line}\n")
+        broken = ManifestDataset(Manifest(path, ["image", "caption"]), COLUMNS, dataset.readers)
+        with pytest.raises(DataError, match=rf"valid\.tsv, row 2 \(line 3\): .*{reason}"):
+            broken.check_rows()
 
 
 def test_equal_cells_have_equal_keys_and_keys_are_stable():

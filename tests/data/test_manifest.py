@@ -62,7 +62,7 @@ def test_bad_files_are_named_with_reason_and_remedy(tmp_path, content, words):
     [
         (b"only one cell", ["1 cells", "header 2"]),
         (b"a\tb\tc", ["3 cells"]),
-        (b"", ["1 cells"]),
+        (b"", ["the line is blank"]),
         (b"a\t\xff\xfe", ["not UTF-8"]),
     ],
 )
@@ -73,6 +73,17 @@ def test_bad_rows_are_named_with_their_line(tmp_path, line, words):
     with pytest.raises(DataError) as error:
         manifest[1]
     assert all(word in str(error.value) for word in [str(path), "row 2 (line 3)", *words])
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n\n", b"\r\n\r\n", b"\n\r\n"])
+def test_blank_lines_at_the_end_are_no_rows(tmp_path, end):
+    manifest = Manifest(write(tmp_path, b"id\tcaption\n1\tfine\n2\tx" + end), ["caption"])
+    assert [manifest[row] for row in range(len(manifest))] == [("fine",), ("x",)]
+
+
+def test_a_column_of_one_letter_is_not_blank(tmp_path):
+    manifest = Manifest(write(tmp_path, b"a\nb\nc\n\n"), ["a"])
+    assert [manifest[row] for row in range(len(manifest))] == [("b",), ("c",)]
 
 
 def test_absent_file(tmp_path):

@@ -48,6 +48,15 @@ def test_the_same_texts_give_the_same_files(tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
+def test_a_vocabulary_in_use_is_not_replaced(manifest, tmp_path, capsys):
+    command = [str(manifest), "--out", str(tmp_path / "bpe"), "--vocab-size"]
+    assert main([*command, "40"]) == main([*command, "40"]) == 0
+    before = (tmp_path / "bpe/dict.txt").read_bytes()
+    assert main([*command, "35"]) == 1
+    assert "holds another vocabulary" in capsys.readouterr().err and (tmp_path / "bpe/dict.txt").read_bytes() == before
+    assert main([*command, "35", "--overwrite"]) == 0 and (tmp_path / "bpe/dict.txt").read_bytes() != before
+
+
 def test_vocabulary_size_is_kept(tmp_path):
     assert train_tokenizer(["a red ring", "a green bar", "two blue stars"] * 10, tmp_path, 30) == 30
     assert len(TextReader(TextReaderConfig(bpe_dir=str(tmp_path))).dictionary) == 30

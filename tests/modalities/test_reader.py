@@ -66,3 +66,18 @@ def test_default_mask_and_batch():
 
 def test_a_reader_that_does_not_estimate_counts_one():
     assert VectorReader.from_options({}).estimate_units("1 2 3", Path(), 2.5) == 1
+
+
+def test_a_strategy_without_a_mask_is_not_masked_at_random():
+    class Spans(VectorReader):
+        strategies = ("span",)
+
+    reader = Spans.from_options({})
+    with pytest.raises(NotImplementedError, match="strategy 'span' is announced and not there"):
+        reader.mask(reader.load("1 2 3 4", Path()), "span", 0.5)
+
+
+def test_batches_are_float32_whatever_was_loaded():
+    reader = VectorReader.from_options({})
+    assert reader.collate([torch.ones(2, 1, dtype=torch.float64)])["values"].dtype == torch.float32
+    assert reader.collate([torch.ones(2, 1, dtype=torch.int64)])["values"].dtype == torch.int64

@@ -44,6 +44,11 @@ def test_names_are_lower_case_identifiers(name: str) -> None:
         register_modality(name, config=AdapterConfig, reader=Reader)
 
 
+def test_joint_stands_for_pairs() -> None:
+    with pytest.raises(ValueError, match="'joint': stands for pairs"):
+        register_modality("joint", config=AdapterConfig, reader=Reader)
+
+
 def test_a_name_is_not_taken_twice() -> None:
     class Other(Adapter):
         pass

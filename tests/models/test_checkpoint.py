@@ -12,6 +12,7 @@ from fairseq.criterions import CRITERION_REGISTRY
 from omegaconf import OmegaConf
 
 from one_peace import criterions  # noqa: F401  (register)
+from one_peace.models import merge
 from one_peace.models.merge import merge_checkpoints
 from one_peace.models.retrieval import RetrievalModel, RetrievalModelConfig
 
@@ -152,6 +153,42 @@ def test_other_classes_need_a_word() -> None:
 def test_another_width_is_named() -> None:
     with pytest.raises(ValueError, match=r"differ in .*: .* against .*use the size"):
         build(encoder={"embed_dim": 16}).load_state_dict(build().state_dict())
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_another_number_of_layers_is_named(layers: int) -> None:
+    with pytest.raises(ValueError, match=rf"the checkpoint has 2 layers, this model {layers}"):
+        build(encoder={"layers": layers}).load_state_dict(build().state_dict())
+
+
+def test_stage_two_does_not_keep_what_was_never_learnt() -> None:
+    stage2 = build(modalities=["text", "audio"], stage2_pretrain=True)
+    with pytest.raises(ValueError, match=r"lacks \d+ parameters of this model, and stage 2 keeps them.*text"):
+        stage2.load_state_dict(build(modalities=["image", "audio"]).state_dict())
+    assert not stage2.loaded
+
+
+def test_what_is_evaluated_was_learnt() -> None:
+    """A decoder that is missing has no part in an embedding."""
+    source, target = build(modalities=["text", "image"]), build(modalities=["text", "image"])
+    target.for_evaluation = True
+    whole = source.state_dict()
+    target.load_state_dict({key: value for key, value in whole.items() if not key.startswith("decoder")})
+    with pytest.raises(ValueError, match=r"lacks \d+ parameters of this model.*not trained any more: .*image"):
+        target.load_state_dict({key: value for key, value in whole.items() if "image" not in key})
+    head = build_classifier()
+    head.for_evaluation = True
+    with pytest.raises(ValueError, match="classify_head"):
+        head.load_state_dict(whole)
+
+
+def test_merging_damaged_files_ends_in_one_line(tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "1.pt").write_bytes(b"PK")
+    monkeypatch.setattr("sys.argv", ["merge", str(tmp_path / "1.pt"), "--out", str(tmp_path / "out.pt")])
+    assert merge.main() == 1 and "1.pt: not a checkpoint: it holds more" in capsys.readouterr().err
+    save(build(["text", "image"]), tmp_path / "1.pt")
+    (tmp_path / "out.pt").mkdir()
+    assert merge.main() == 1 and "merge: " in capsys.readouterr().err
 
 
 def test_merged_stages_give_the_same_embeddings(tmp_path) -> None:

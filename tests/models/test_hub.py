@@ -148,6 +148,36 @@ def test_an_item_that_cannot_be_read_is_named(model, folder, workers) -> None:
             model.embed("image", ["0.png", item, "1.png"], root=folder, num_workers=workers)
 
 
+def test_embeddings_may_be_trained_upon(model) -> None:
+    probe = torch.nn.Linear(ENCODER["embed_dim"], 2)
+    probe(model.embed("text", CAPTIONS)).sum().backward()
+    assert probe.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [
+        ("a dog", r"embed\('text', \[...\]\)"),
+        (Path("0.png"), "a list of texts or paths"),
+        ([None], "text None: an item is a text or the path of a file, not a NoneType"),
+        ([b"abc"], "not a bytes"),
+        ([Image.new("RGB", (2, 2))], "not a Image"),
+    ],
+)
+def test_what_is_no_list_of_texts_or_paths_is_refused(model, items, words) -> None:
+    with pytest.raises(TypeError, match=words):
+        model.embed("text", items)
+
+
+def test_any_error_of_a_reader_names_the_item(model, monkeypatch) -> None:
+    def load(cell, root, generator=None):
+        raise KeyError("inside")
+
+    monkeypatch.setattr(model.readers["text"], "load", load)
+    with pytest.raises(ValueError, match="text 'a dog': 'inside'"):
+        model.embed("text", ["a dog"])
+
+
 def test_wrong_arguments_are_named(model) -> None:
     with pytest.raises(ValueError, match=r"no video branch .*text, image, audio"):
         model.embed("video", [])
@@ -195,11 +225,53 @@ def test_compiling_needs_a_compiler(folder, monkeypatch) -> None:
         from_pretrained(folder / "model.pt", compile=True)
 
 
-@pytest.mark.parametrize("content", [{}, {"cfg": None, "model": {}}, {"cfg": {"task": {}}, "model": {}}, [1]])
+@pytest.mark.parametrize(
+    "content", [{}, {"cfg": None, "model": {}}, {"cfg": {"task": {}, "model": {}}, "model": {}}, [1]]
+)
 def test_other_files_are_named(tmp_path, content) -> None:
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(ValueError, match=r"other\.pt: (not a checkpoint|holds no projection)"):
         from_pretrained(tmp_path / "other.pt")
+
+
+def test_damaged_and_hostile_files_are_named(folder, tmp_path) -> None:
+    class Attack:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "executed",)
+
+    path, whole = tmp_path / "bad.pt", (folder / "model.pt").read_bytes()
+    torch.save({"cfg": Attack(), "model": {}}, tmp_path / "attack.pt")
+    for content in (b"", b"some text", whole[: len(whole) // 2], (tmp_path / "attack.pt").read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"bad\.pt: not a (whole )?checkpoint") as error:
+            from_pretrained(path)
+        assert "weights_only" not in str(error.value)
+    assert not (tmp_path / "executed").exists()
+    with pytest.raises(FileNotFoundError):
+        from_pretrained(tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize("part", ["audio_adapter.", "layers.1.audio_ffn.", "text_layer_norm"])
+def test_a_part_that_is_missing_is_not_made_up(folder, tmp_path, part) -> None:
+    state = torch.load(folder / "model.pt", weights_only=True)
+    state["model"] = {key: value for key, value in state["model"].items() if part not in key}
+    torch.save(state, tmp_path / "part.pt")
+    with pytest.raises(ValueError, match=rf"part\.pt: the checkpoint lacks \d+ parameters.*{part.split('.')[0]}"):
+        from_pretrained(tmp_path / "part.pt")
+
+
+def test_an_option_that_no_reader_has(folder) -> None:
+    with pytest.raises(ValueError, match="no option 'max_duraton'; did you mean 'max_duration'"):
+        from_pretrained(folder / "model.pt", max_duraton=3)
+    assert from_pretrained(folder / "model.pt", max_duration=3).readers["audio"].config.max_duration == 3
+
+
+def test_importing_leaves_logging_alone() -> None:
+    code = (
+        "import logging; root = logging.getLogger(); from one_peace.models import from_pretrained; "
+        "assert (root.level, root.handlers) == (logging.WARNING, []), (root.level, root.handlers)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_vocabulary_that_has_moved(folder, tmp_path) -> None:

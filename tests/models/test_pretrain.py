@@ -1,6 +1,7 @@
 """The passes of a pretraining step: which of them are trained."""
 
 import torch
+from fairseq.nan_detector import NanDetector
 
 from one_peace.criterions import aligning_contrast
 
@@ -24,3 +25,14 @@ def test_the_anchor_is_the_models_first_modality_whatever_the_order_of_a_batch()
     for order in (["text", "audio"], ["audio", "text"]):
         assert trained(True, order) == {"text", "audio"}
         assert trained(False, order) == {"audio"}
+
+
+def test_the_search_for_nan_finds_it() -> None:
+    """fairseq hooks into every module; what these give must be something that hooks can look into."""
+    model = build(modalities=["text", "audio"])
+    with torch.no_grad():
+        model.audio_proj.weight.fill_(float("nan"))
+    with NanDetector(model) as detector:
+        out = model(INPUTS)
+        aligning_contrast(out["embeddings"]["text"], out["embeddings"]["audio"], out["logit_scale"])[0].backward()
+        assert detector.has_printed_f

@@ -141,6 +141,18 @@ def test_a_checkpoint_with_other_groups_is_refused() -> None:
         adam(model, layer_decay=1.0).load_state_dict(state)
 
 
+def test_moments_of_another_shape_are_refused() -> None:
+    """The fused implementation would read them beyond their end."""
+    model = tagged()
+    optimizer = adam(model)
+    run(model, optimizer, range(2))
+    state = copy.deepcopy(optimizer.state_dict())
+    moments = next(entry for entry in state["state"].values() if entry["exp_avg"].ndim == 2)
+    moments["exp_avg"] = moments["exp_avg"][:, :-1]
+    with pytest.raises(ValueError, match=r"optimizer holds .* for a parameter of .*--finetune-from-model"):
+        optimizer.load_state_dict(state)
+
+
 @pytest.mark.parametrize("memory_efficient", [False, True])
 def test_bf16_wrappers_keep_the_groups(memory_efficient: bool) -> None:
     """Rates and decays under fairseq's mixed precision are those of float32; so are the results, in bf16 precision."""

@@ -175,6 +175,7 @@ def test_bad_input_gives_one_clear_message(pictures, tmp_path, change, message) 
     options = train_flags(tmp_path / "run", "image_text_pretrain", patch_image_size=32, bpe_dir=pictures.parent / "bpe")
     output = run(command("train", data, "image_text_pretrain", **{**options, **change.get("flags", {})}), ok=False)
     assert message in output.strip().splitlines()[-1]
+    assert "valid" not in change or "begin training epoch" not in output, "it is known before an epoch is lost"
 
 
 def test_a_modality_of_the_users_own_trains_with_text(pictures, tmp_path) -> None:

@@ -17,7 +17,6 @@ Pictures and recordings meet in views/ only.
 """
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -151,7 +150,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if bad := [speed for speed in args.speeds if not 0.5 <= speed <= 2 or speed == 1]:
         parser.error(f"--speeds are between 0.5 and 2 and not 1, got {bad[0]}")
-    logging.getLogger().setLevel(logging.WARNING)  # importing fairseq turns every library's debug lines on
     cache, data, sounds = args.cache or args.out / "package", args.out / "data", args.out / "sounds"
     package = ["--package", str(args.package)] if args.package else []
     stage1 = ["--out", str(data), "--cache", str(cache), "--languages", "spoken", "--vocab-size", str(args.vocab_size)]
