@@ -179,7 +179,8 @@ class FusionModel(nn.Module):
         sequences, wanted = {s.name: s for s in one.sequences}, _by_part(list(lengths), one.wanted)
         features = Features({name: _select(out[name], sequences[name], w) for name, w in wanted.items()})
         if one.constants:
-            features.constants = {s.name: _select(out[s.name].detach(), s, "units") for s in one.sequences}
+            units = {s.name: _select(out[s.name].detach(), s, "units") for s in one.sequences}
+            features = features._replace(constants=units)
         return features
 
     def _key_padding(self, sequences: list[Sequence]) -> Tensor | None:
