@@ -90,6 +90,8 @@ def read_prompts(prompts: str) -> list[str]:
     Raises:
         ValueError: one does not say where the label goes.
     """
+    if PLACE not in prompts and not Path(prompts).is_file():
+        raise ValueError(f"prompts={prompts!r}: neither a text with {PLACE} in it nor a file of such texts")
     texts = [prompts] if PLACE in prompts else read_labels(Path(prompts))
     if missing := [text for text in texts if PLACE not in text]:
         raise ValueError(f"prompt {missing[0]!r}: {PLACE} must stand where the label goes")

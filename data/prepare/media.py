@@ -11,6 +11,7 @@ import soundfile
 from tqdm import tqdm
 
 from one_peace.data.errors import DataError, SampleError
+from one_peace.data.prepare.files import clean_cell
 from one_peace.data.threads import in_threads
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -76,11 +77,11 @@ class MediaFolder:
         suffix comes first.
 
         Raises:
-            DataError: several files have that name.
+            DataError: several files have that name, or it holds a tab or line break.
         """
         for name in names:
             if name in self._paths:
-                return str(self._prefix / name)
+                return self._cell(name)
             folder, _, last = name.rpartition("/")
             found = self._names.get(last, [])
             if len(found) > 1 and folder:
@@ -92,8 +93,16 @@ class MediaFolder:
                     remedy="Name a folder that holds one of them",
                 )
             if found:
-                return str(self._prefix / min(found, key=self._rank))
+                return self._cell(min(found, key=self._rank))
         return None
+
+    def _cell(self, path: str) -> str:
+        cell = str(self._prefix / path)
+        if clean_cell(cell) != cell:
+            raise DataError(
+                f"the file's name {path!r} holds what no manifest can", file=self.folder, remedy="Rename it"
+            )
+        return cell
 
     def _rank(self, path: str) -> int:
         return self.suffixes.index(os.path.splitext(path)[1].lower())  # noqa: PTH122

@@ -172,3 +172,5 @@ def test_prompts_come_from_a_text_or_a_file(tmp_path) -> None:
     (tmp_path / "prompts.txt").write_text("{label}\na photo\n")
     with pytest.raises(ValueError, match=r"'a photo': \{label\} must stand"):
         read_prompts(str(tmp_path / "prompts.txt"))
+    with pytest.raises(ValueError, match=r"'a photo': neither a text with \{label\} in it nor a file"):
+        read_prompts("a photo")

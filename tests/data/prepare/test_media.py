@@ -49,6 +49,15 @@ def test_hidden_files_and_folders_are_no_data(pictures):
     assert len(media) == 4 and set(media.by_folder) == {"a", "b", "3.png"}
 
 
+@pytest.mark.parametrize("name", ["a\tb.jpg", "a\nb.jpg", " a.jpg"])
+def test_names_that_no_manifest_can_hold(pictures, name):
+    (pictures / "odd").mkdir()
+    (pictures / "odd" / name).touch()
+    media = MediaFolder(pictures / "odd", IMAGES, pictures / "odd")
+    with pytest.raises(DataError, match=r"holds what no manifest can.*Rename it"):
+        media.find(name)
+
+
 def test_paths_are_relative_below_the_manifests(pictures):
     assert MediaFolder(pictures / "b", IMAGES, pictures).find("2") == "b/c/2.JPEG"
 
