@@ -90,6 +90,8 @@ def test_a_second_split_starts_anew(data, model) -> None:
 )
 def test_a_row_without_candidates_is_refused_before_anything_runs(columns, rows, words, data, tmp_path) -> None:
     write_manifest(tmp_path / "valid.tsv", columns, rows)
+    for picture in ("a.png", "b.png"):
+        (tmp_path / picture).touch()
     task = make_task(
         "image_text_retrieval",
         data / "image_text_retrieval",
