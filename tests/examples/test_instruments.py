@@ -203,7 +203,7 @@ def _call(script: str, environment: dict[str, str], *arguments: str) -> subproce
 
 def test_training_starts_from_clipart(tools, tmp_path):
     assert "run prepare.sh first" in _call("train.sh", tools).stderr
-    for path in ("out/data/train.tsv", "clip/checkpoints/checkpoint_best.pt"):
+    for path in ("out/data/train.tsv", "clip/checkpoints/checkpoint_best.pt", "clip/data/bpe/dict.txt"):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).touch()
     assert _call("train.sh", tools | {"EPOCHS": "3"}, "criterion.dcl_al_text_alpha=0").returncode == 0
@@ -222,10 +222,10 @@ def test_training_starts_from_clipart(tools, tmp_path):
 
 
 def test_evaluation_names_sounds_and_searches_pictures(tools, tmp_path):
-    for path in ("out/stage2/checkpoint_best.pt", "clip/checkpoints/checkpoint_best.pt"):
-        (tmp_path / path).parent.mkdir(parents=True)
+    files = ["out/one_peace.pt", "out/train.log", "out/data/test.tsv", "out/stage2/checkpoint_best.pt"]
+    for path in (*files, "clip/checkpoints/checkpoint_best.pt", "clip/data/bpe/dict.txt"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
-    (tmp_path / "out/train.log").touch()
     assert _call("evaluate.sh", tools, "--queries", "3").returncode == 0
     merge, labels, families, accuracies, pairs, search, curves, places = (tmp_path / "calls").read_text().splitlines()
     joined = f"{tmp_path}/out/one_peace.pt"

@@ -230,11 +230,12 @@ def test_a_bad_answer_is_named_with_row_and_column(case, column, cell, words, da
     write_manifest(tmp_path / "bad.tsv", ",".join(header), rows[:3])
     task, *_ = make(case, data, None)
     task.cfg.data, task.cfg.media_root = str(tmp_path), str(source)
-    task.load_dataset("bad")
-    batch = batch_of(task, range(3), "bad")
-    assert set(batch) == {"error"} and batch["error"].startswith(f"{tmp_path}/bad.tsv, row 1 (line 2): ")
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=words) as error:
+        task.load_dataset("bad")  # sees what can be seen without opening files
+        batch = batch_of(task, range(3), "bad")
+        assert set(batch) == {"error"}
         task.valid_step(batch, None, None)
+    assert str(error.value).startswith(f"{tmp_path}/bad.tsv, row 1 (line 2): ")
 
 
 def test_in_training_a_bad_answer_is_replaced(data, tmp_path) -> None:

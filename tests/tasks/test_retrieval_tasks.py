@@ -176,3 +176,12 @@ def test_prompts_come_from_a_text_or_a_file(tmp_path) -> None:
         read_prompts(str(tmp_path / "prompts.txt"))
     with pytest.raises(ValueError, match=r"'a photo': neither a text with \{label\} in it nor a file"):
         read_prompts("a photo")
+
+
+def test_stage_two_begins_with_what_stage_one_has_learnt(data) -> None:
+    task = make_task("audio_text_pretrain", data / "audio_text_retrieval", None, selected_cols="uniq_id,audio,text")
+    model = make_model("one_peace_pretrain", task, stage2_pretrain=True)
+    with pytest.raises(ValueError, match="nothing has been loaded: name stage 1's checkpoint"):
+        task.begin_epoch(1, model)
+    model.load_state_dict(model.state_dict())
+    task.begin_epoch(1, model)
