@@ -178,18 +178,15 @@ class LeftOut:
 def without_damaged(
     rows: Sequence[_T], cells_of: Callable[[_T], Iterable[str]], modality: str, path: Path, left_out: LeftOut
 ) -> list[_T]:
-    """The rows whose pictures ("image") or sounds ("audio") can all be decoded; ``cells_of`` a row names them.
+    """The rows whose files of a modality can all be read; ``cells_of`` a row names them.
 
     Of an evaluation split only: it would stop at a damaged file, while in training another sample takes its place.
     """
     if is_training(path):
         return list(rows)
-    # here, because torch takes its time and --help does not need it
-    from one_peace.modalities.audio.reader import AudioReader, AudioReaderConfig
-    from one_peace.modalities.image.reader import ImageReader, ImageReaderConfig
+    from one_peace.modalities import get_modality  # here: torch takes its time, and --help does not need it
 
-    small = ImageReaderConfig(patch_image_size=16)
-    reader = ImageReader(small) if modality == "image" else AudioReader(AudioReaderConfig())
+    reader = get_modality(modality).reader.from_options({"patch_image_size": 16})  # small pictures are made fastest
 
     def is_damaged(cell: str) -> bool:
         try:
