@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from one_peace.benchmarks import machine
-from one_peace.benchmarks.works import CPU_ONLY, WORKS, Build, Work
+from one_peace.benchmarks.works import CPU_ONLY, GPU_ONLY, WORKS, Build, Work
 
 PATHS = ("fast", "reference")
 
@@ -109,10 +109,12 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     args = parse()
     setting = machine.setting_of(args)
-    able = torch.device(args.device).type == "cpu" and args.dtype == "float32"
-    names = args.only or [name for name in WORKS if able or name not in CPU_ONLY]
-    if not able and set(names) & set(CPU_ONLY):
-        raise SystemExit(f"{', '.join(CPU_ONLY)} run on the CPU in float32 only")
+    cpu = torch.device(args.device).type == "cpu"
+    able = [*([] if cpu else GPU_ONLY), *(CPU_ONLY if cpu and args.dtype == "float32" else [])]
+    names = args.only or [name for name in WORKS if name in able or name not in (*CPU_ONLY, *GPU_ONLY)]
+    for some, where in ((CPU_ONLY, "the CPU in float32"), (GPU_ONLY, "a GPU")):
+        if set(names) & set(some) - set(able):
+            raise SystemExit(f"{', '.join(some)} run on {where} only")
     results = {}
     with machine.described(setting) as described:
         for name in tqdm(names, unit="work"):

@@ -47,12 +47,14 @@ class Build:
         reference: the naive path of the same model.
         optimizer: a training step updates the weights too.
         size: the model's preset.
+        checkpoint: every layer is computed again in backward.
     """
 
     setting: Setting
     reference: bool = False
     optimizer: bool = False
     size: str = "small"
+    checkpoint: bool = False
 
 
 @dataclass
@@ -71,9 +73,10 @@ def build_model(
     settings = {"text": {"vocab_size": VOCABULARY, "pad": 1}, "image": {"rel_bucket_size": image_size // PATCH_SIZE}}
     task = SimpleNamespace(modalities=pair, adapter_settings=lambda: settings)
     model, config = (RetrievalModel, RetrievalModelConfig) if finetune else (PretrainModel, PretrainModelConfig)
-    options = {"reference": how.reference, "encoder": {"audio_adapter": RELEASED_STEM}, **options}
-    cfg = OmegaConf.structured(config(size=how.size, **options))
-    return model.build_model(cfg, task).to(how.setting.device, how.setting.torch_dtype)
+    encoder = {"audio_adapter": RELEASED_STEM, "checkpoint_activations": how.checkpoint}
+    cfg = OmegaConf.structured(config(size=how.size, reference=how.reference, encoder=encoder, **options))
+    with torch.device(how.setting.device):  # a CPU takes a minute to draw the weights of 4b
+        return model.build_model(cfg, task).to(how.setting.torch_dtype)
 
 
 def to_setting(inputs: Any, setting: Setting) -> Any:
@@ -221,10 +224,17 @@ def plain_contrast(a_BD: Tensor, b_BD: Tensor, logit_scale: Tensor) -> tuple[Ten
     return (sum(label_smoothed_cross_entropy(one, target_B, 0.0) for one in logits) / 2,)
 
 
+def stage1_4b(how: Build, checkpoint: bool) -> Work:
+    """Stage 1 at the released size; the naive path fits in no GPU unless layers are computed again."""
+    return stage1(replace(how, size="4b", checkpoint=checkpoint or how.reference), 64, 256)
+
+
 WORKS: dict[str, Callable[[Build], Work]] = {
     "vl128": lambda how: stage1(how, 16, 128),
     "vl384": lambda how: stage1(how, 4, 384),
     "al5s": lambda how: stage2(how, 8, 5),
+    "vl256_4b": lambda how: stage1_4b(how, checkpoint=False),
+    "vl256_4b_checkpoint": lambda how: stage1_4b(how, checkpoint=True),
     "finetune_vl128": lambda how: finetune(how, 16, 128),
     "contrast4096": lambda how: contrast(how, 4096),
     "embed_image": lambda how: embed(how, "image", pictures(16, 128)),
@@ -235,3 +245,4 @@ WORKS: dict[str, Callable[[Build], Work]] = {
     "embed_text_int8": lambda how: embed(how, "text", captions(caption_lengths(16)), int8=True),
 }
 CPU_ONLY = ("embed_image_int8", "embed_text_int8")
+GPU_ONLY = ("vl256_4b", "vl256_4b_checkpoint")  # 100 GiB, and an hour a step on a CPU

@@ -1,10 +1,12 @@
 """What all tasks over manifests share: options, readers, data sets and batches."""
 
-import gc
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
+
+from fairseq.data.iterators import EpochBatchIterator
 
 from one_peace.data.dataset import ManifestDataset
 from one_peace.data.errors import DataError
@@ -47,6 +49,7 @@ class ManifestTask(MeasuredTask):
         options = {**self.reader_defaults, **{key: value for key, value in dict(cfg).items() if value is not None}}
         self.readers = build_readers(self.modalities, options, parse_group(cfg.readers, "readers"))
         self.columns = self.name_columns(cfg.selected_cols)
+        self._iterators: WeakSet[EpochBatchIterator] = WeakSet()
 
     @classmethod
     def add_args(cls, parser) -> None:
@@ -144,7 +147,9 @@ class ManifestTask(MeasuredTask):
         dataset.by_length = max_tokens is not None
         # fairseq's buffer is a thread that nobody waits for: a process that ends while it runs may be aborted
         kwargs |= {"required_batch_size_multiple": 1, "max_positions": max_tokens, "data_buffer_size": 0}
+        self._end_workers()
         iterator = super().get_batch_iterator(dataset, max_tokens, **kwargs)
+        self._iterators.add(iterator)
         split = next((name for name, loaded in self.datasets.items() if loaded is dataset), "")
         if split == "train":
             announce_epoch_batches(len(iterator))
@@ -153,9 +158,20 @@ class ManifestTask(MeasuredTask):
         return iterator
 
     def begin_epoch(self, epoch: int, model) -> None:
-        """Ends the worker processes of the epoch before: fairseq's iterators are reference cycles, which keep them."""
-        gc.collect()
+        """Ends the worker processes of the epoch before."""
+        self._end_workers()
         super().begin_epoch(epoch, model)
+
+    def _end_workers(self) -> None:
+        """Lets go of PyTorch's iterators that are read to the end, which ends their worker processes.
+
+        fairseq's iterators are reference cycles, which keep them. When the garbage collector finds one, it closes the
+        queues first, so that no worker hears of its end, and each of them is waited for in vain for five seconds.
+        """
+        for iterator in self._iterators:
+            epoch = iterator._cur_epoch_itr
+            if epoch is not None and not epoch.has_next():
+                epoch._itr = iter(())
 
     def filter_indices_by_size(self, indices, dataset, max_positions=None, ignore_invalid_inputs=False):
         """The rows that fit into a batch of their own; fairseq asks to leave out the others in training.

@@ -26,10 +26,13 @@ from . import (
 
 def cases(folder: Path) -> Iterator[tuple[str, float, float]]:
     """(name, worst error, tolerance) of every case found in ``folder``."""
-    models = (parity_pretrain, parity_retrieval, parity_classify, parity_upgrade)
-    for theme in (*models, parity_maths, parity_metrics, parity_optim):
+    themes = [parity_pretrain, parity_retrieval, parity_classify, parity_upgrade]
+    on_cpu = torch.get_default_device().type == "cpu"  # what belongs to no device is compared there only
+    if on_cpu:
+        themes += [parity_maths, parity_metrics, parity_optim]
+    for theme in themes:
         yield from theme.cases(folder)
-    if (folder / "processing").is_dir():
+    if on_cpu and (folder / "processing").is_dir():
         for name, error, tolerance in parity_processing.cases(folder / "processing"):
             yield f"processing: {name}", error, tolerance
 
@@ -38,7 +41,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with one sub-folder a case")
     parser.add_argument("--reference", action="store_true", help="the models' naive path instead of the fast one")
+    parser.add_argument("--device", default="cpu", help="of models and losses, such as cuda (default cpu)")
     args = parser.parse_args()
+    torch.set_default_device(args.device)
+    torch.backends.cudnn.allow_tf32 = False
     folder, parity_tools.MODEL_OPTIONS["reference"] = args.folder, args.reference
     torch.set_num_threads(1)
     total = failed = 0

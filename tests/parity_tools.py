@@ -46,7 +46,7 @@ def recorded(folder: Path, model: str) -> list[Path]:
 
 
 def load(path: Path) -> dict[str, Tensor]:
-    return torch.load(path, weights_only=True)
+    return torch.load(path, weights_only=True, map_location=torch.get_default_device())
 
 
 def new_model(config: dict, vocabulary: int, **overrides) -> BaseModel:

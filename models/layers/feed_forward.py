@@ -1,11 +1,9 @@
 """A modality's feed-forward network: GeGLU, norm, projection (paper, section 3.1)."""
 
-from typing import Any
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .gated_norm import GatedNorm
 from .linears import LAYER_NORM_EPS, LayerNorm, linears
 
 
@@ -34,21 +32,4 @@ class FeedForward(nn.Sequential):
         a_NF, b_NF = linears(LayerNorm, [x_ND, *norm.parameters()], [glu.wi_0, glu.wi_1])
         if self.training and dropout.p > 0:
             return linears(LayerNorm, [dropout(F.gelu(a_NF) * b_NF), *inner.parameters()], [out], gamma_D)[0]
-        return linears(_GatedNorm, [a_NF, b_NF, *inner.parameters()], [out], gamma_D)[0]
-
-
-class _GatedNorm:
-    """LayerNorm of gelu(a) * b."""
-
-    @staticmethod
-    def forward(a: Tensor, b: Tensor, *norm: Tensor) -> tuple[Tensor, Any]:
-        gated = F.gelu(a).mul_(b)
-        h, saved = LayerNorm.forward(gated, *norm)
-        return h, (gated, saved)
-
-    @staticmethod
-    def backward(dh: Tensor, saved: Any, a: Tensor, b: Tensor, *norm: Tensor) -> tuple[Tensor | None, ...]:
-        gated, saved = saved
-        d_gated, *d_norm = LayerNorm.backward(dh, saved, gated, *norm)
-        d_b = F.gelu(a).mul_(d_gated)
-        return torch.ops.aten.gelu_backward(d_gated.mul_(b), a), d_b, *d_norm
+        return linears(GatedNorm, [a_NF, b_NF, *inner.parameters()], [out], gamma_D)[0]

@@ -58,7 +58,25 @@ def linears(
         gamma_D: factor on the outputs (of a single map); its gradient needs no output either.
     """
     weights, biases = [m.weight for m in maps], [m.bias for m in maps]
+    if not torch.is_grad_enabled():
+        return _outputs(before.forward(*sources)[0], weights, biases, gamma_D)
     return _Linears.apply(before, len(sources), gamma_D, *sources, *weights, *biases)
+
+
+def _outputs(
+    h: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], gamma_D: Tensor | None
+) -> tuple[Tensor, ...]:
+    if gamma_D is None:
+        return tuple(F.linear(h, weight, bias) for weight, bias in zip(weights, biases, strict=True))
+    (weight,), (bias,) = weights, biases
+    if not _many(h, weight):
+        return (F.linear(h, weight, bias).mul_(gamma_D),)
+    return (F.linear(h, gamma_D[:, None] * weight, None if bias is None else gamma_D * bias),)
+
+
+def _many(h: Tensor, weight: Tensor) -> bool:
+    """Whether to scale the weight, not the outputs: cheaper, but in float16 a small gamma leaves nothing of it."""
+    return len(h) > weight.shape[1] and h.dtype != torch.float16
 
 
 class _Linears(torch.autograd.Function):
@@ -68,9 +86,7 @@ class _Linears(torch.autograd.Function):
         weights, biases = tensors[n_sources : n_sources + n_maps], tensors[n_sources + n_maps :]
         ctx.before, ctx.n_sources = before, n_sources
         ctx.save_for_backward(gamma_D, *(biases if gamma_D is not None else [None]), *tensors[: n_sources + n_maps])
-        h = before.forward(*tensors[:n_sources])[0]
-        outputs = [F.linear(h, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
-        return tuple(outputs) if gamma_D is None else (outputs[0].mul_(gamma_D),)
+        return _outputs(before.forward(*tensors[:n_sources])[0], weights, biases, gamma_D)
 
     @staticmethod
     @once_differentiable
@@ -90,7 +106,10 @@ class _Linears(torch.autograd.Function):
             d_gamma = (products[0] * weights[0]).sum(1)
             d_gamma = d_gamma if bias is None else d_gamma + sums[0] * bias
         if gamma_D is not None:
-            grads = [grads[0] * gamma_D]
+            if any(needs[:n]) and _many(h, weights[0]):
+                weights = [weights[0] * gamma_D[:, None]]
+            elif any(needs[:n]):
+                grads = [grads[0] * gamma_D]
             products = [products[0] * gamma_D[:, None] if needs_weights[0] else None]
             sums = [sums[0] * gamma_D if needs_biases[0] else None]
         d_sources = [None] * n

@@ -67,6 +67,7 @@ def test_the_memory_of_a_point() -> None:
         (["--device", "cuda"], "sees no GPU"),
         (["--repeats", "0"], "at least 1"),
         (["--dtype", "bfloat16", "--only", "embed_text_int8"], "run on the CPU in float32 only"),
+        (["--only", "vl256_4b"], "run on a GPU only"),
     ],
 )
 def test_wrong_options(options, message, monkeypatch) -> None:

@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import threading
 import time
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ class AudioTask(ManifestTask):
         super(ManifestTask, self).__init__(ManifestTaskConfig())
         self.meter = AccuracyMeter()
         self.datasets = {}
+        self._iterators = WeakSet()
 
 
 @pytest.fixture
@@ -88,11 +90,13 @@ def test_worker_processes_end_with_their_epoch(task, tmp_path):
     for row in range(8):
         soundfile.write(tmp_path / f"{row}.wav", np.zeros(16000), 16000)
     gc.disable()  # which might find them by chance
+    workers = set()
     try:
         for epoch in range(1, 5):  # as a run does it
             iterator = task.get_batch_iterator(dataset, epoch=epoch, max_sentences=2, num_workers=1)
             batches = iterator.next_epoch_itr()
             task.begin_epoch(epoch, nn.Linear(1, 1))
+            workers |= set(multiprocessing.active_children())
             assert len(list(batches)) == 4
             deadline = time.monotonic() + 60  # a process takes a moment to end
             while len(multiprocessing.active_children()) > 1 and time.monotonic() < deadline:
@@ -100,6 +104,7 @@ def test_worker_processes_end_with_their_epoch(task, tmp_path):
             assert len(multiprocessing.active_children()) == 1
     finally:
         gc.enable()
+    assert len(workers) == 4 and all(worker.exitcode in (0, None) for worker in workers), "one had to be killed"
 
 
 def test_a_sample_beyond_the_budget_is_left_out_or_named(task, tmp_path, caplog):
