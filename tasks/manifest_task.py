@@ -1,5 +1,6 @@
 """What all tasks over manifests share: options, readers, data sets and batches."""
 
+import difflib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -160,7 +161,17 @@ class ManifestTask(MeasuredTask):
     def begin_epoch(self, epoch: int, model) -> None:
         """Ends the worker processes of the epoch before."""
         self._end_workers()
+        self._check_best_metric()
         super().begin_epoch(epoch, model)
+
+    def _check_best_metric(self) -> None:
+        """fairseq looks at these options after an epoch only, or keeps the worst checkpoint without a word."""
+        metric, names = self.cfg.best_checkpoint_metric, self.meter.names()
+        if metric in names and not self.cfg.maximize_best_checkpoint_metric:
+            raise ValueError(f"the best {metric} is the largest: add --maximize-best-checkpoint-metric")
+        near = difflib.get_close_matches(metric, names, n=1)  # else it may be one that the criterion logs
+        if metric not in names and near:
+            raise ValueError(f"--best-checkpoint-metric {metric}: did you mean {near[0]}?")
 
     def _end_workers(self) -> None:
         """Lets go of PyTorch's iterators that are read to the end, which ends their worker processes.

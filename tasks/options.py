@@ -68,6 +68,8 @@ class ManifestTaskConfig(ReaderOptions):
     persistent_workers: bool = field(default=False, metadata={"help": "keep at False"})
     seed: int = II("common.seed")
     save_dir: str = II("checkpoint.save_dir")
+    best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
+    maximize_best_checkpoint_metric: bool = II("checkpoint.maximize_best_checkpoint_metric")
 
 
 class CommandLine:

@@ -9,7 +9,6 @@ from typing import Optional
 import torch
 import torch.distributed as dist
 from fairseq.tasks import register_task
-from omegaconf import II
 
 from one_peace.data.dataset import stable_hash
 from one_peace.data.errors import DataError
@@ -35,7 +34,6 @@ class RetrievalTaskConfig(ManifestTaskConfig):
             "picture or sound, known by its id"
         },
     )
-    best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
 
 
 class RetrievalTask(PairTask):

@@ -1,6 +1,7 @@
 """Candidates of retrieval, and classes by their names, against what one computes by hand."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,20 @@ def test_the_best_checkpoint_cannot_be_that_of_least_loss_where_there_is_none(da
     with pytest.raises(ValueError, match="has no loss"):
         retrieval(data, candidates=data / "image_text_retrieval" / "candidates.json").begin_epoch(1, model)
     retrieval(data).begin_epoch(1, model)
+
+
+@pytest.mark.parametrize(
+    ("metric", "maximize", "message"),
+    [("r_mean", False, "--maximize-best-checkpoint-metric"), ("r_means", True, "did you mean r_mean?")],
+)
+def test_what_could_not_pick_the_best_checkpoint_is_refused_before_training(data, model, metric, maximize, message):
+    task = retrieval(data)
+    task.cfg.best_checkpoint_metric, task.cfg.maximize_best_checkpoint_metric = metric, maximize
+    with pytest.raises(ValueError, match=re.escape(message)):
+        task.begin_epoch(1, model)
+    for known in ("loss", "itc_loss"):
+        task.cfg.best_checkpoint_metric = known
+        task.begin_epoch(1, model)
 
 
 def test_pairs_are_named_by_their_first_row(data, model, tmp_path) -> None:
