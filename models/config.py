@@ -165,6 +165,15 @@ def resolve(
         defaults = modality.config.for_decoder() if decoder else {}
         known = {f.name for f in dataclasses.fields(modality.config)}
         decided = {key: value for key, value in settings.get(name, {}).items() if key in known}
-        options = {**defaults, **adapter_options.get(name, {}), **decided}
-        config.adapters[name] = _build(modality.config, options, f"{where}.{name}_adapter")
+        given = adapter_options.get(name, {})
+        _check_agreement(modality.config, given, decided, f"{where}.{name}_adapter")
+        config.adapters[name] = _build(modality.config, {**defaults, **given, **decided}, f"{where}.{name}_adapter")
     return config
+
+
+def _check_agreement(config: type, given: Mapping[str, object], decided: Mapping[str, object], where: str) -> None:
+    """ValueError where a checkpoint's configuration tells that the data at hand means something else."""
+    for spec in dataclasses.fields(config):
+        old, new = given.get(spec.name), decided.get(spec.name)
+        if "must_agree" in spec.metadata and None not in (old, new) and old != new:
+            raise ValueError(f"{where}.{spec.name}: {new!r} instead of {old!r}: {spec.metadata['must_agree']}")

@@ -20,6 +20,14 @@ class TextAdapterConfig(AdapterConfig):
     bucket_size: int = field(default=256, metadata={"help": "relative positions: distances told apart a side"})
     vocab_size: int = field(default=0, metadata={"help": "symbols of the dictionary; set from the data"})
     pad: int = field(default=1, metadata={"help": "id of the padding symbol; set from the data"})
+    vocabulary: str | None = field(
+        default=None,
+        metadata={
+            "help": "fingerprint of the vocabulary; set from the data",
+            "must_agree": "this is not the vocabulary of the checkpoint, ids would stand for other words: name the "
+            "--bpe-dir of its training",
+        },
+    )
 
 
 @register_modality("text", config=TextAdapterConfig, reader=TextReader)

@@ -1,5 +1,6 @@
 """Captions: cleaning, byte pair encoding through fairseq's registry, whole-word masks."""
 
+import hashlib
 import re
 from argparse import Namespace
 from collections.abc import Sequence
@@ -102,8 +103,16 @@ class TextReader(Reader):
         return torch.cat([mask, mask.new_zeros(1)])
 
     def adapter_settings(self) -> dict[str, object]:
-        """The size of the embedding table and its padding id."""
-        return {"vocab_size": len(self.dictionary), "pad": self.dictionary.pad()}
+        """The size of the embedding table, its padding id, and what tells this vocabulary from another."""
+        return {"vocab_size": len(self.dictionary), "pad": self.dictionary.pad(), "vocabulary": self._fingerprint}
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Of the symbols in order, and of the encoder's files."""
+        digest = hashlib.sha256("\n".join(self.dictionary.symbols).encode())
+        for name in _ENCODERS[self._bpe_options.bpe]:
+            digest.update(Path(getattr(self._bpe_options, name)).read_bytes())
+        return digest.hexdigest()[:16]
 
 
 def _bpe_options(bpe_dir: Path) -> Namespace:

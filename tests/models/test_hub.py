@@ -1,5 +1,6 @@
 """`from_pretrained` and `OnePeace.embed` on a small checkpoint of all three branches."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -282,6 +283,18 @@ def test_a_vocabulary_that_has_moved(folder, tmp_path) -> None:
         from_pretrained(tmp_path / "model.pt")
     loaded = from_pretrained(tmp_path / "model.pt", bpe_dir=str(folder / "bpe"))
     assert loaded.embed("text", CAPTIONS[:1]).shape == (1, ENCODER["embed_dim"])
+
+
+def test_another_vocabulary_of_the_same_size_is_refused(folder, tmp_path) -> None:
+    shutil.copytree(folder / "bpe", tmp_path / "bpe")
+    first, second, *rest = (tmp_path / "bpe" / "dict.txt").read_text().splitlines()
+    (tmp_path / "bpe" / "dict.txt").write_text("\n".join([second, first, *rest]) + "\n")
+    with pytest.raises(ValueError, match="not the vocabulary of the checkpoint"):
+        from_pretrained(folder / "model.pt", bpe_dir=str(tmp_path / "bpe"))
+    state = torch.load(folder / "model.pt", weights_only=True)
+    del state["cfg"]["model"]["encoder"]["text_adapter"]["vocabulary"]  # an older checkpoint does not tell
+    torch.save(state, tmp_path / "old.pt")
+    from_pretrained(tmp_path / "old.pt", bpe_dir=str(tmp_path / "bpe"))
 
 
 TRAIN_AFTER_EMBEDDING = """
