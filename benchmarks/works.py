@@ -245,4 +245,4 @@ WORKS: dict[str, Callable[[Build], Work]] = {
     "embed_text_int8": lambda how: embed(how, "text", captions(caption_lengths(16)), int8=True),
 }
 CPU_ONLY = ("embed_image_int8", "embed_text_int8")
-GPU_ONLY = ("vl256_4b", "vl256_4b_checkpoint")  # 100 GiB, and an hour a step on a CPU
+GPU_ONLY = ("vl256_4b", "vl256_4b_checkpoint")  # 62 GiB, and most of an hour a step on a CPU

@@ -42,8 +42,10 @@ class GatedNorm:
 
 
 def fused(x: Tensor) -> bool:
-    """Whether ``x`` is one for the kernels."""
-    return x.is_cuda and x.numel() >= _LEAST and x.dtype != torch.float64 and can_compile()
+    """Whether ``x`` is one for the kernels; torch.compile makes its own."""
+    if not x.is_cuda or torch.compiler.is_compiling():
+        return False
+    return x.numel() >= _LEAST and x.dtype != torch.float64 and can_compile()
 
 
 @functools.cache
