@@ -39,8 +39,9 @@ ARROWS = {  # docs/architecture.md
     "tasks": {"data", "metrics", "modalities", "models", "optim"},
     "user_module": {"criterions", "models", "optim", "tasks"},
 }
-# built from source by those who want it (NVIDIA's); not to be installed with its requirements (examples/instruments)
-OPTIONAL = {"apex", "tinysoundfont"}
+# built from source by those who want it (NVIDIA's); not to be installed with its requirements (examples/instruments);
+# PyTorch brings the one that fits, where there is one
+OPTIONAL = {"apex", "tinysoundfont", "triton"}
 
 
 def asked_for(*lists: str) -> set[str]:
