@@ -12,7 +12,13 @@ from one_peace.metrics.gather import Rows
 
 
 class Meter(ABC):
-    """Collects on each rank what is measured, brings it together, and measures."""
+    """Collects on each rank what is measured, brings it together, and measures.
+
+    Attributes:
+        larger_is_better: whether the best checkpoint is that of the largest value, which fairseq must be told.
+    """
+
+    larger_is_better = True
 
     @abstractmethod
     def names(self) -> list[str]:

@@ -167,10 +167,10 @@ class ManifestTask(MeasuredTask):
     def _check_best_metric(self) -> None:
         """fairseq looks at these options after an epoch only, or keeps the worst checkpoint without a word."""
         metric, names = self.cfg.best_checkpoint_metric, self.meter.names()
-        if metric in names and not self.cfg.maximize_best_checkpoint_metric:
+        if metric in names and self.meter.larger_is_better and not self.cfg.maximize_best_checkpoint_metric:
             raise ValueError(f"the best {metric} is the largest: add --maximize-best-checkpoint-metric")
-        near = difflib.get_close_matches(metric, names, n=1)  # else it may be one that the criterion logs
-        if metric not in names and near:
+        near = difflib.get_close_matches(metric.lower(), names, n=1, cutoff=0.75)
+        if metric not in names and near:  # what is not near may be what the criterion logs
             raise ValueError(f"--best-checkpoint-metric {metric}: did you mean {near[0]}?")
 
     def _end_workers(self) -> None:

@@ -119,9 +119,11 @@ def test_what_could_not_pick_the_best_checkpoint_is_refused_before_training(data
     task.cfg.best_checkpoint_metric, task.cfg.maximize_best_checkpoint_metric = metric, maximize
     with pytest.raises(ValueError, match=re.escape(message)):
         task.begin_epoch(1, model)
-    for known in ("loss", "itc_loss"):
+    for known in ("loss", "itc_loss", "batch_accuracy"):
         task.cfg.best_checkpoint_metric = known
         task.begin_epoch(1, model)
+    task.cfg.best_checkpoint_metric, task.meter.larger_is_better = "r_mean", False
+    task.begin_epoch(1, model)
 
 
 def test_pairs_are_named_by_their_first_row(data, model, tmp_path) -> None:
