@@ -16,12 +16,13 @@ def randn(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
 
 
+@pytest.mark.parametrize("rows", [4, 9])  # fewer than columns: gamma scales outputs; more: it scales the weight
 @pytest.mark.parametrize("with_gamma", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
-def test_linears_have_the_gradients_of_the_plain_formula(with_gamma: bool, bias: bool) -> None:
+def test_linears_have_the_gradients_of_the_plain_formula(with_gamma: bool, bias: bool, rows: int) -> None:
     torch.manual_seed(0)
     maps = [nn.Linear(5, 3, bias=bias).double() for _ in range(1 if with_gamma else 2)]
-    x, weight, shift = randn(4, 5), randn(5), randn(5)
+    x, weight, shift = randn(rows, 5), randn(5), randn(5)
     gamma = randn(3) if with_gamma else None
     leaves = [x, weight, shift, *(p for m in maps for p in m.parameters()), *([gamma] if with_gamma else [])]
 
@@ -30,12 +31,23 @@ def test_linears_have_the_gradients_of_the_plain_formula(with_gamma: bool, bias:
         return [m(h) if gamma is None else gamma * m(h) for m in maps]
 
     ours, theirs = linears(LayerNorm, [x, weight, shift], maps, gamma), plain()
+    with torch.no_grad():
+        for mine, other in zip(linears(LayerNorm, [x, weight, shift], maps, gamma), theirs, strict=True):
+            torch.testing.assert_close(mine, other)
     grads = [torch.randn_like(y) for y in theirs]
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other)
     found = torch.autograd.grad(ours, leaves, grads)
     for mine, other in zip(found, torch.autograd.grad(theirs, leaves, grads), strict=True):
         torch.testing.assert_close(mine, other)
+
+
+def test_a_small_gamma_leaves_something_in_float16() -> None:
+    """As the released model starts: 1e-6 times a weight of 0.02 is 0 in float16, times an output it is not."""
+    layer, gamma = nn.Linear(4, 3, bias=False).half(), torch.full((3,), 1e-6, dtype=torch.float16)
+    nn.init.constant_(layer.weight, 0.02)
+    (y,) = linears(LayerNorm, [torch.full((9, 4), 30.0, dtype=torch.float16)], [layer], gamma)
+    assert y.all() and not (gamma[:, None] * layer.weight).any()
 
 
 def test_linears_give_no_gradient_to_what_is_frozen_and_keep_nothing_but_their_sources() -> None:
