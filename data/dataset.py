@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # a reader is given to the data set; modalities import this p
     from one_peace.modalities.reader import Reader
 
 MAX_REPLACEMENTS = 10
+DRAWN = 16  # rows among which one that fits into the batch is looked for
 
 
 def stable_hash(*parts: object) -> int:
@@ -160,19 +161,29 @@ class ManifestDataset(FairseqDataset):
                     return {"error": skipped[0]}
                 if len(skipped) > MAX_REPLACEMENTS:
                     return {"error": f"{len(skipped)} samples drawn in a row cannot be used; the last: {skipped[-1]}"}
-                index = int(torch.randint(len(self), (), generator=generator))
+                index = self._replacement(index, generator)
         except Exception as error:  # a traceback of a worker would name neither file nor row
             return {"error": self._unexpected(error, f"row {index + 1} (line {index + 2})")}
 
+    def _replacement(self, index: int, generator: Generator) -> int:
+        """A row at random; `by_length`, of some the first that is no longer than ``index``, else the shortest."""
+        drawn = torch.randint(len(self), (DRAWN if self.by_length else 1,), generator=generator).numpy()
+        if not self.by_length:
+            return int(drawn[0])
+        units = self.units[drawn]
+        fits = units <= self.units[index]  # the batch has room for
+        return int(drawn[fits.argmax() if fits.any() else units.argmin()])
+
     def collater(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Samples -> batch; ``{}`` for none.
+        """Samples -> batch.
 
         Returns:
-            ``{"error": message}`` if any sample is one, else a dict of
+            ``{"stand_in": True}`` for none (on a rank whose shard is shorter), ``{"error": message}`` if any sample is
+            one, else a dict of
 
             - ``id``: int64[B], row of the manifest; ``nsentences``: B; ``ntokens``: units without padding
             - ``skipped``: messages of the corrupt samples that were replaced
-            - ``item_keys``: {modality: int64[B]}, a hash of the cells (equal content, equal key)
+            - ``item_keys``: {modality: int64[B]}, see `key`
             - ``net_input``: {``inputs``: {modality: what its reader collates}, ``others``: the same for each further
               instance of the modalities that have several, ``masks``: {names of the pass joined by "+": {modality:
               {``mask_indices``, ``keep_ids``}}}}, see `collate_masks`
@@ -183,7 +194,7 @@ class ManifestDataset(FairseqDataset):
         if errors:
             return {"error": errors[0]}
         if not samples:
-            return {}
+            return {"stand_in": True}
         try:
             return self._collate(samples)
         except Exception as error:
@@ -242,6 +253,8 @@ class ManifestDataset(FairseqDataset):
                 for modality in self.sources:
                     reader = self.readers[modality]
                     self._read(modality, row, None, lambda cell, reader=reader: reader.check(cell, self.root))
+                if self.target is not None:
+                    self._read_target(row)
             except (SampleError, DataError) as error:
                 return self._locate(error, index)
             return ""
@@ -254,18 +267,25 @@ class ManifestDataset(FairseqDataset):
         """The cells of a row that the manifest reads, by column."""
         return dict(zip(self.manifest.columns, self.manifest[index], strict=True))
 
+    def key(self, modality: str, row: Mapping[str, str]) -> int:
+        """A hash of a row's cells of a modality: equal for what is read as the same."""
+        return stable_hash(*(self.readers[modality].key(row[column]) for column in self.sources[modality].columns))
+
     def _sample(self, index: int, generator: Generator) -> dict[str, Any]:
         row = self.cells(index)
         sample: dict[str, Any] = {"id": index, "units": 0, "values": {}, "keys": {}}
-        for modality, source in self.sources.items():
+        for modality in self.sources:
             values = self._load(modality, row, generator if self.train else None)
             sample["values"][modality] = values
             sample["units"] += sum(self.readers[modality].num_units(value) for rows in values for value in rows)
-            sample["keys"][modality] = stable_hash(*(row[column] for column in source.columns))
+            sample["keys"][modality] = self.key(modality, row)
         if self.target is not None:
-            columns = self.target.columns
-            sample["target"] = _named(columns, lambda: self.target.read([row[c] for c in columns], self.root))
+            sample["target"] = self._read_target(row)
         return sample | {"masks": self._masks(sample["values"], generator)}
+
+    def _read_target(self, row: Mapping[str, str]) -> Any:
+        columns = self.target.columns
+        return _named(columns, lambda: self.target.read([row[column] for column in columns], self.root))
 
     def _load(self, modality: str, row: Mapping[str, str], generator: Generator | None) -> list[list[Tensor]]:
         """The values of a modality: instances x rows."""

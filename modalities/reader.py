@@ -96,6 +96,10 @@ class Reader(ABC):
             SampleError: the sample cannot be used; the message is the reason.
         """
 
+    def key(self, cell: str) -> str:
+        """The same for cells that `load` makes the same of: measured as one item, by recall."""
+        return cell
+
     def check(self, cell: str, root: Path) -> None:
         """Look at a manifest cell without reading what it names; all of a validation set are, before training begins.
 

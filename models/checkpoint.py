@@ -1,7 +1,6 @@
 """Checkpoints of other runs and of the original release, adapted to the model that loads them."""
 
 import logging
-import math
 import pickle
 import re
 from collections.abc import Collection, Mapping
@@ -23,7 +22,7 @@ _DROPPED = re.compile(
 _LEGACY_TABLE = re.compile(r"rel_pos_table\.weight$")
 _TABLE = re.compile(r"(.*\.rel_pos_table_list)\.(\d+)\.weight$")
 _LAYER = re.compile(r"encoder_wrapper\.fusion_model\.layers\.(\d+)\.")
-PRETRAINING_ONLY = re.compile(r"decoder_|\w+_mask_(token|head)|logit_scale_was_reset")
+PRETRAINING_ONLY = re.compile(r"decoder_|\w+_mask_(token|head)")
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -60,15 +59,14 @@ def adapt_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> None:
     Drops parameters the release never used and branches this model does not have; lets adapters fit what was trained
     on data of another size (`Adapter.fit`); then copies a shared relative position table to every layer where the model
     has one a layer; keeps the model's fresh values for what the file lacks (a new modality, a decoder, a head), unless
-    they would stay as they are: in a model that is only evaluated (``model.for_evaluation``), or where they are frozen;
-    resets the temperature where asked. What was fitted, dropped or kept fresh is logged.
+    they would stay as they are: in a model that is only evaluated (``model.for_evaluation``), or where they are frozen.
+    What was fitted, dropped or kept fresh is logged.
 
     Raises:
         ValueError: a tensor has another shape than the model's, the file has another number of layers, or more relative
             position tables that differ, or lacks what will not be trained; the message names it.
     """
     own = model.state_dict()
-    resumed = not hasattr(model, "logit_scale_was_reset") or "logit_scale_was_reset" in state_dict
     for key in [k for k in state_dict if _DROPPED.search(k)]:
         del state_dict[key]
     for key in [k for k in state_dict if _LEGACY_TABLE.search(k)]:
@@ -87,8 +85,6 @@ def adapt_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> None:
         del state_dict[key]
     for key in fresh:
         state_dict[key] = own[key]
-    if not resumed:
-        state_dict["logit_scale"] = torch.tensor(math.log(model.cfg.logit_scale_init))
     for key, value in own.items():
         if state_dict[key].shape != value.shape:
             raise ValueError(
@@ -139,7 +135,8 @@ def _refuse_other_depth(own: Collection[str], state_dict: Collection[str]) -> No
 def _refuse_untrained(model: nn.Module, fresh: list[str]) -> None:
     """What stays at its initial, random values would be taken for learnt."""
     if getattr(model, "for_evaluation", False):
-        untrained = [key for key in fresh if not PRETRAINING_ONLY.match(key)]
+        # a released file may lack the temperature, which embeddings do not depend on
+        untrained = [key for key in fresh if key != "logit_scale" and not PRETRAINING_ONLY.match(key)]
         reason = "and this model is not trained any more"
     else:
         frozen = {key for key, parameter in model.named_parameters() if not parameter.requires_grad}

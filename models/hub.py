@@ -172,7 +172,7 @@ def from_pretrained(
     readers = build_readers(names, flat, _known(parse_group(flat.get("readers"), "readers"), names))
     config = OmegaConf.structured(RetrievalModelConfig())
     for key in config:
-        if cfg["model"].get(key) is not None and key not in ("reset_logit_scale", "release_padding", "reference"):
+        if cfg["model"].get(key) is not None and key not in ("release_padding", "reference"):
             config[key] = cfg["model"][key]
     config.release_padding = release_padding
     config.reference = int8  # the fast path reads the weights of Linear layers, which int8 layers pack away

@@ -42,7 +42,7 @@ def merge_checkpoints(paths: Sequence[str | Path]) -> dict[str, Any]:
         cfg = cfg or dict(state["cfg"])
         task = merge(task, {key: value for key, value in state["cfg"]["task"].items() if value is not None})
         model = merge(model, {key: value for key, value in state["cfg"]["model"].items() if key != "decoder"})
-    model |= {"_name": "one_peace_retrieval", "reset_logit_scale": False}
+    model |= {"_name": "one_peace_retrieval"}
     return {
         "args": None,
         "cfg": {**cfg, "model": model, "task": task, "criterion": {"_name": CRITERION}},

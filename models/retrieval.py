@@ -37,9 +37,6 @@ class AligningModel(BaseModel):
         for name in self.modalities:
             self.add_module(f"{name}_proj", linear(encoder.embed_dim, encoder.embed_dim, encoder.init_std))
         self.logit_scale = nn.Parameter(torch.tensor(math.log(cfg.logit_scale_init)))
-        if cfg.reset_logit_scale:
-            # Saved with the model: tells a resumed run from one that starts from another run's checkpoint.
-            self.register_buffer("logit_scale_was_reset", torch.tensor(True))
 
     def project(self, name: str, cls_BD: Tensor) -> Tensor:
         """Unit-norm embedding Tensor[B, D] of a modality from the feature of its CLS."""
@@ -52,9 +49,14 @@ class AligningModel(BaseModel):
 
     def temperature(self) -> Tensor:
         """exp(logit_scale), the parameter clamped in place to [0, ln 100] without gradient."""
-        with torch.no_grad():
-            self.logit_scale.clamp_(0, math.log(MAX_LOGIT_SCALE))
+        clamp_logit_scale(self.logit_scale)
         return self.logit_scale.exp()
+
+
+@torch.no_grad()
+def clamp_logit_scale(logit_scale: Tensor) -> None:
+    """To [0, ln 100], in place."""
+    logit_scale.clamp_(0, math.log(MAX_LOGIT_SCALE))
 
 
 @dataclass

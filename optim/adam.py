@@ -13,7 +13,7 @@ from fairseq.optim.adam import Adam as CastingAdam
 from omegaconf import II, ListConfig
 from torch.nn import Parameter
 
-from one_peace.optim.param_groups import parameter_groups
+from one_peace.optim.param_groups import is_copy, parameter_groups
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class AdjustAdam(FairseqOptimizer):
     """AdamW over the groups of :func:`one_peace.optim.param_groups.parameter_groups`.
 
     ``set_lr`` gives each group the schedule's rate times its ``lr_scale``. On resume the moments come from the
-    checkpoint and every hyperparameter from this run's config.
+    checkpoint, the float32 copies that mixed precision trains too, and every hyperparameter from this run's config.
 
     Raises:
         ValueError: untagged parameters (flattened fp16 among them), bad betas, layer_decay outside (0, 1].
@@ -116,10 +116,19 @@ class AdjustAdam(FairseqOptimizer):
         for group in self.param_groups:
             group["lr"] = lr * group["lr_scale"]
 
+    def state_dict(self) -> dict[str, Any]:
+        """The moments; and float32 copies of parameters, of which the checkpoint's model holds the rounded values."""
+        state = self.optimizer.state_dict()
+        copies = self._copies()
+        return state | {"float32": [copy.data for copy in copies]} if copies else state
+
+    def _copies(self) -> list[Parameter]:
+        return [parameter for parameter in self.params if is_copy(parameter)]
+
     def load_state_dict(self, state_dict: dict[str, Any], optimizer_overrides: dict[str, Any] | None = None) -> None:
         """Take the moments of a checkpoint; keep this run's hyperparameters, then apply ``--optimizer-overrides``.
 
-        A checkpoint of any of the implementations loads into any other.
+        A checkpoint of any of the implementations loads into any other, and of any precision.
 
         Raises:
             ValueError: the checkpoint's groups, or the shapes of their parameters, are not this run's.
@@ -136,6 +145,9 @@ class AdjustAdam(FairseqOptimizer):
             entries = [state_dict["state"][index] for index in group["params"] if index in state_dict["state"]]
             groups.append({**own, "params": group["params"], **self._move_step_count(group, entries)})
         self.optimizer.load_state_dict({"state": state_dict["state"], "param_groups": groups})
+        if "float32" in state_dict:
+            for copy, saved_copy in zip(self._copies(), state_dict["float32"], strict=False):  # float32 has no copies
+                copy.data.copy_(saved_copy)
 
         overrides = dict(optimizer_overrides or {})
         if "lr" in overrides:

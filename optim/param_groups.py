@@ -7,6 +7,7 @@ turns the tags into groups (:func:`parameter_groups`).
 """
 
 import re
+import weakref
 from collections.abc import Iterable
 
 from torch.nn import Parameter
@@ -36,9 +37,10 @@ def tag_parameters(named_parameters: Iterable[tuple[str, Parameter]]) -> None:
     Args:
         named_parameters: ``model.named_parameters()``: all of them, by their released names.
 
-    Sets ``p.optim_overrides = {"height", "no_weight_decay", "no_weight_decay_release"}``. ``height`` is how many times
-    the layer-wise decay applies: L + 1 - i, where L is the number of the encoder's layers, i = 0 for its adapters and
-    i = k + 1 for its layer k (a layer's own relative position table counts with the layer); 0 for everything else.
+    Sets ``p.optim_overrides = {"of", "height", "no_weight_decay", "no_weight_decay_release"}``. ``of`` refers to p, so
+    that a copy can be told from it. ``height`` is how many times the layer-wise decay applies: L + 1 - i, where L is
+    the number of the encoder's layers, i = 0 for its adapters and i = k + 1 for its layer k (a layer's own relative
+    position table counts with the layer); 0 for everything else.
     """
     named = list(named_parameters)
     layers = [int(layer.group(1)) for name, _ in named if (layer := _LAYER.match(name))]
@@ -47,10 +49,22 @@ def tag_parameters(named_parameters: Iterable[tuple[str, Parameter]]) -> None:
         by_name = _EXEMPT.fullmatch(name) is not None
         low_dimensional = parameter.ndim <= 1
         parameter.optim_overrides = {
+            "of": weakref.ref(parameter),
             "height": _height(name, num_layers),
             "no_weight_decay": low_dimensional or by_name,
             "no_weight_decay_release": low_dimensional or (by_name and name not in _DECAYED_BY_THE_RELEASE),
         }
+
+
+def is_copy(trained: Parameter) -> bool:
+    """Whether a tagged parameter is mixed precision's float32 copy of one of the model's."""
+    return trained.optim_overrides["of"]() is not trained
+
+
+def trained_as(parameter: Parameter, trained: Iterable[Parameter]) -> Parameter:
+    """What ``trained``, an optimizer's parameters, holds for one of the model's: a float32 copy or itself."""
+    tags = ((other, getattr(other, "optim_overrides", None)) for other in trained)
+    return next((other for other, tag in tags if tag and tag["of"]() is parameter), parameter)
 
 
 def _height(name: str, num_layers: int) -> int:

@@ -3,6 +3,7 @@ SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 HERE=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd) # the folder of the script that sources this
 USER_DIR=$(dirname "$SCRIPTS")/user_module
 BENCHMARK=$(basename "$HERE")
+GIVEN_OUT=${OUT:-} GIVEN_CHECKPOINT=${CHECKPOINT:-} # before scripts set what they are by default
 
 # usage_if_asked ARGUMENT...: prints `usage`, which every script defines, and ends if --help is among the arguments.
 usage_if_asked() {
@@ -19,7 +20,8 @@ training_usage() {
     cat <<EOF
   SIZE        tiny, small, base, large or 4b (4b)
   BF16=1      bfloat16 instead of float16
-  SMOKE=1     two updates of the tiny model in float32, to see that everything is in place; runs without a GPU
+  SMOKE=1     two updates of the tiny model in float32, to see that everything is in place; runs without a GPU, and has a
+              folder of its own, with _smoke in its name, unless OUT is given
 $(processes_usage)
 
   Several machines without Slurm: the same command on each, with
@@ -82,9 +84,15 @@ hydra_text() {
     fi
 }
 
+# smoke_suffix GIVEN: what a folder that was not given is called more with SMOKE=1: no other run must go on from its checkpoint.
+smoke_suffix() {
+    [[ ${SMOKE:-0} != 1 || -n $1 ]] || printf _smoke
+}
+
 # train FOLDER CONFIG OUT OVERRIDE...: one run of fairseq-hydra-train.
 train() {
     local folder=$1 config=$2 out=$3
+    out+=$(smoke_suffix "$GIVEN_OUT")
     local SIZE=${SIZE:-$([[ ${SMOKE:-0} == 1 ]] && echo tiny || echo 4b)}
     shift 3
     one_of SIZE tiny small base large 4b
@@ -95,7 +103,7 @@ train() {
     fi
     if [[ ${SMOKE:-0} == 1 ]]; then
         settings+=(common.fp16=false optimization.max_update=2 dataset.batch_size=4 dataset.num_workers=0
-            'optimization.update_freq=[1]' ++optimization.skip_remainder_batch=false)
+            'optimization.update_freq=[1]' ++optimization.skip_remainder_batch=false ++dataset.max_valid_steps=2)
     fi
     if [[ ${CPU:-0} == 1 ]]; then
         settings+=(++common.cpu=true ++distributed_training.distributed_backend=gloo)
@@ -153,6 +161,7 @@ EOF
 evaluate() {
     local needed=$1 splits=$2 task=$3 split
     shift 3
+    [[ $CHECKPOINT != outputs/* ]] || CHECKPOINT=${CHECKPOINT%/*}$(smoke_suffix "$GIVEN_CHECKPOINT")/${CHECKPOINT##*/}
     usage() {
         cat <<EOF
 usage: [VARIABLE=value ...] bash evaluate.sh [flags of fairseq-validate and of the task ...]
@@ -180,6 +189,9 @@ EOF
         [[ -n ${SPLITS:-} ]] || refuse "$DATA has none of $splits: run prepare.sh"
     fi
     [[ $needed != *BPE* ]] || set -- --bpe-dir "$BPE" "$@"
+    if [[ ${WITH_LABELS:-0} == 1 && -f $DATA/labels.txt ]]; then # released manifests have none beside them
+        set -- --label-file "$DATA/labels.txt" "$@"
+    fi
     if [[ ${WITH_CANDIDATES:-0} == 1 ]]; then # each split has its own
         for split in $SPLITS; do
             validate "$split" "$task" --candidates "$DATA/$split.json" "$@"

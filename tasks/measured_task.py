@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from fairseq import metrics, utils
 from fairseq.logging.meters import MetersDict
+from fairseq.optim import AMPOptimizer
 from fairseq.tasks import FairseqTask
 
 from one_peace.data.errors import DataError
@@ -47,24 +48,26 @@ class MeasuredTask(FairseqTask):
     # -- training -----------------------------------------------------------------------------------------------------
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
-        """One forward and backward; ``ignore_grad`` marks fairseq's stand-in batch on a rank whose shard is shorter."""
-        if ignore_grad:
-            sample = self._stand_in(model)
+        """One forward and backward; a rank whose shard is shorter than others takes part with nothing of its own."""
+        if isinstance(optimizer, AMPOptimizer):
+            raise ValueError("--amp casts inside the model, which computes in one precision: use --bf16 or --fp16")
+        nothing = ignore_grad or "stand_in" in sample
+        if nothing:
+            sample = self._stand_in("train", model)
         _raise_error(sample)
         self._skipped += sample["skipped"]
-        loss, sample_size, log = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+        loss, sample_size, log = super().train_step(sample, model, criterion, optimizer, update_num, nothing)
         log["nskipped"] = len(sample["skipped"])
-        if ignore_grad:
-            log = {key: value * 0 for key, value in log.items()}
-        return loss, sample_size, log
+        return (loss, sample_size * 0, _zero(log)) if nothing else (loss, sample_size, log)
 
-    def _stand_in(self, model) -> dict:
-        """A batch that keeps this rank in step with the others and counts nowhere.
+    def _stand_in(self, split: str, model) -> dict:
+        """A batch of ``split`` that keeps this rank in step with the others and counts nowhere.
 
-        fairseq's own is a validation batch, without masks: it would log other values and leave the decoder out.
+        fairseq's own, for batches of length 0, is a validation batch without masks, which would log other values and
+        leave the decoder out; and it takes a rank's earlier batches of the same update for nothing too.
         """
-        train = self.datasets["train"]
-        return _for_model(train.collater([train[0]]), model) | {"skipped": [], "stand_in": True}
+        dataset = self.datasets[split]
+        return _for_model(dataset.collater([dataset[0]]), model) | {"skipped": [], "stand_in": True}
 
     def begin_epoch(self, epoch: int, model) -> None:
         parameter = next(model.parameters())
@@ -91,18 +94,16 @@ class MeasuredTask(FairseqTask):
 
     def valid_step(self, sample, model, criterion):
         """Validation loss of a batch; what the metric needs of it goes into the meter."""
-        if not sample:  # fairseq hands these to ranks whose shard is shorter
-            return torch.zeros(()), 0, {}
+        nothing = "stand_in" in sample
+        if nothing:
+            sample = self._stand_in(self._split, model)  # items measured twice count once
         _raise_error(sample)
         self._report = None
         with torch.no_grad():
             loss, log = self.measure(sample | {"net_input": _for_model(sample["net_input"], model)}, model, criterion)
-        return loss, log["sample_size"], log
+        return (loss * 0, 0, _zero(log)) if nothing else (loss, log["sample_size"], log)
 
     def reduce_metrics(self, logging_outputs, criterion) -> None:
-        logging_outputs = [log for log in logging_outputs if log]  # ranks with nothing to validate send {}
-        if not logging_outputs:
-            return
         super().reduce_metrics(logging_outputs, criterion)
         if "nskipped" in logging_outputs[0]:
             metrics.log_scalar_sum("skipped", sum(log["nskipped"] for log in logging_outputs))
@@ -140,6 +141,11 @@ def _raise_error(sample: dict) -> None:
     """A data error met in a worker, raised where its message is the last thing the user sees."""
     if "error" in sample:
         raise DataError(sample["error"])
+
+
+def _zero(log: dict) -> dict:
+    """Values to log that add nothing to other ranks'."""
+    return {key: value * 0 for key, value in log.items()}
 
 
 def _for_model(sample: dict, model) -> dict:

@@ -1,10 +1,13 @@
-"""What tasks over a pair of modalities share: pairs from manifests, and recall both ways over the whole set."""
+"""What tasks over a pair of modalities share: pairs from manifests, the temperature, recall both ways over the set."""
+
+import math
 
 import torch
 
-from one_peace.data.dataset import stable_hash
 from one_peace.metrics import RetrievalMeter
 from one_peace.metrics.retrieval import RetrievalItems
+from one_peace.models.retrieval import clamp_logit_scale
+from one_peace.optim.param_groups import trained_as
 
 from .manifest_task import ManifestTask
 from .options import ManifestTaskConfig
@@ -31,6 +34,17 @@ class PairTask(ManifestTask):
                 "checkpoint with --finetune-from-model"
             )
 
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        if update_num == 0 and model.cfg.reset_logit_scale:  # a run that goes on from its own checkpoint has updates
+            with torch.no_grad():
+                for logit_scale in {model.logit_scale, trained_as(model.logit_scale, optimizer.params)}:
+                    logit_scale.fill_(math.log(model.cfg.logit_scale_init))
+        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+
+    def optimizer_step(self, optimizer, model, update_num):
+        super().optimizer_step(optimizer, model, update_num)
+        clamp_logit_scale(trained_as(model.logit_scale, optimizer.params))  # the model only sees a rounded copy
+
     def measure(self, sample: dict, model, criterion) -> tuple[torch.Tensor, dict]:
         """Loss of the batch; its embeddings go into the recall over the whole set."""
         loss, log, embeddings = criterion.compute(model, sample)
@@ -56,7 +70,6 @@ class PairTask(ManifestTask):
         dataset, ids = self.datasets[self._split], {name: {} for name in self.modalities}
         for row in range(len(dataset)):
             cells = dataset.cells(row)
-            for name, source in dataset.sources.items():
-                key = stable_hash(*(cells[column] for column in source.columns))
-                ids[name].setdefault(key, self.row_id(self._split, row))
+            for name in dataset.sources:
+                ids[name].setdefault(dataset.key(name, cells), self.row_id(self._split, row))
         return ids

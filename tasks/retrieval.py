@@ -79,11 +79,14 @@ class RetrievalTask(PairTask):
     def _add_texts(self, model) -> None:
         """Embeds this rank's share of all candidates, each once."""
         self._texts_are_in = True
-        texts = list(dict.fromkeys(text for texts in self.candidates.values() for text in texts))
+        texts = list({self._text_key(text): text for texts in self.candidates.values() for text in texts}.values())
         logger.info("embedding %d candidates", len(texts))
         rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         for batch, embeddings in embed_texts(model, self.readers["text"], texts, rank, world):
-            self.meter.add_a(torch.tensor([stable_hash(text) for text in batch]), embeddings)
+            self.meter.add_a(torch.tensor([self._text_key(text) for text in batch]), embeddings)
+
+    def _text_key(self, text: str) -> int:
+        return stable_hash(self.readers["text"].key(text))
 
     def measure(self, sample: dict, model, criterion) -> tuple[torch.Tensor, dict]:
         if not self.candidates:
@@ -91,7 +94,7 @@ class RetrievalTask(PairTask):
         ids = [self.row_id(self._split, row) for row in sample["id"].tolist()]
         keys = torch.tensor([stable_hash(id) for id in ids])
         self.meter.add_b(keys, model(sample["net_input"]["inputs"])["embeddings"][self.media])
-        pairs = [(stable_hash(text), stable_hash(id)) for id in ids for text in self.candidates[id]]
+        pairs = [(self._text_key(text), stable_hash(id)) for id in ids for text in self.candidates[id]]
         self.meter.add_pairs(*torch.tensor(pairs).unbind(1))
         return torch.zeros(()), {"sample_size": 1, "nsentences": sample["nsentences"], "ntokens": sample["ntokens"]}
 
@@ -102,7 +105,7 @@ class RetrievalTask(PairTask):
         texts: dict[int, str] = {}
         for id, own in self.candidates.items():
             for number, text in enumerate(own):
-                texts.setdefault(stable_hash(text), f"{id}#{number}")
+                texts.setdefault(self._text_key(text), f"{id}#{number}")
         return {"text": texts, self.media: {stable_hash(id): id for id in self.candidates}}
 
 

@@ -1,14 +1,18 @@
 """Checkpoints loaded into other models against recorded numbers: every tensor, and what the models then compute."""
 
+import gzip
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from one_peace.data.train_tokenizer import train_tokenizer
 from one_peace.modalities.image.resize import resize_distances, resize_positions
-from one_peace.models import BaseModel, ClassifyModel
+from one_peace.models import BaseModel, ClassifyModel, from_pretrained
 
 from .parity_tools import EMBEDDINGS, FEATURES, Case, distance, load, new_model, raw_inputs, read_config, worst
 
@@ -20,6 +24,8 @@ def cases(folder: Path) -> Iterator[Case]:
     """The recorded targets in ``folder/upgrade``, and its raw interpolations."""
     if all((folder / name).exists() for name in ("upgrade/behaviours.json", "pretrain_vl", "pretrain_al")):
         yield from stage_cases(folder)
+    if (folder / "checkpoint/hub_outputs.pt").is_file():
+        yield from released_cases(folder)
     folder = folder / "upgrade"
     if (folder / "interpolation_functions.pt").is_file():
         yield from interpolation_cases(load(folder / "interpolation_functions.pt"))
@@ -39,6 +45,29 @@ def stage_cases(folder: Path) -> Iterator[Case]:
     fresh = load_into(model, weights)
     wrong = fresh ^ (set(recorded["result_keys_fresh"]) & set(model.state_dict()))
     yield "upgrade: stage 1 into stage 2: what stays fresh", float(len(wrong)), 0.0
+
+
+def released_cases(folder: Path) -> Iterator[Case]:
+    """A file as the release saves it, by `from_pretrained`: whole, and stripped to settings and weights."""
+    recorded, raw = load(folder / "checkpoint" / "hub_outputs.pt"), raw_inputs(load(folder / "upgrade" / "inputs.pt"))
+    with tempfile.TemporaryDirectory() as temporary:
+        bpe, whole, stripped = (Path(temporary) / name for name in ("bpe", "whole.pt", "stripped.pt"))
+        train_tokenizer(["any words"], bpe, vocab_size=20)
+        shutil.copy(folder / "processing" / "tiny_dict.txt", bpe / "dict.txt")
+        with gzip.open(folder / "checkpoint" / "one_peace_tiny_full.pt.gz") as packed:
+            whole.write_bytes(packed.read())
+        state = torch.load(whole, weights_only=True)
+        torch.save({key: state[key] for key in ("args", "cfg", "model")}, stripped)
+        for path in (whole, stripped):
+            options = {"bpe_dir": str(bpe), "release_padding": True, "device": torch.get_default_device()}
+            model = from_pretrained(path, **options).model
+            with torch.no_grad():
+                ours = {name: model.embed(name, **raw[name]) for name in ("image", "audio")}
+            for name, embeddings in ours.items():
+                error = distance(embeddings, recorded[f"{name}_logits"], EMBEDDINGS)
+                yield f"checkpoint: {path.stem}: {name} embeddings", error, EMBEDDINGS[0]
+            error = distance(model.temperature(), recorded["logit_scale_exp"], EMBEDDINGS)
+            yield f"checkpoint: {path.stem}: temperature", error, EMBEDDINGS[0]
 
 
 def interpolation_cases(recorded: dict[str, Tensor]) -> Iterator[Case]:

@@ -88,8 +88,12 @@ def prepare(options: argparse.Namespace) -> None:
         if folder:
             media = MediaFolder(folder, SOUNDS, options.out)
             for split, manifest in splits.items():
+                path = folder / file.format(split)
+                if options.missing == "skip" and not path.is_file():
+                    print(f"{path}: not there, left out of {manifest}.tsv")
+                    continue
                 lost = left_out.setdefault(manifest, LeftOut(options.missing))
-                found.setdefault(manifest, []).extend(find_all(read(folder / file.format(split)), media, lost))
+                found.setdefault(manifest, []).extend(find_all(read(path), media, lost))
     for manifest, items in found.items():
         write_sounds(items, options.out / f"{manifest}.tsv", left_out[manifest])
 

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from one_peace.data.prepare.command import report
-from one_peace.data.prepare.files import Entry, clean_cell, read_json, write_json, write_manifest
+from one_peace.data.prepare.files import Entry, clean_cell, read_json, write_json
 from one_peace.data.prepare.media import (
     IMAGES,
     LeftOut,
@@ -16,6 +15,7 @@ from one_peace.data.prepare.media import (
     is_training,
     read_durations,
     without_damaged,
+    write_rows,
 )
 
 IMAGE_COLUMNS = ("image_id", "image", "caption")
@@ -61,9 +61,8 @@ def find_all(items: Sequence[Captioned], media: MediaFolder, left_out: LeftOut) 
 def write_pictures(found: Sequence[Found], path: Path, left_out: LeftOut) -> None:
     """The manifest ``path`` (columns `IMAGE_COLUMNS`); beside that of an evaluation split its candidates."""
     whole = without_damaged(found, _cells_of, "image", path, left_out)
-    left_out.finish(path)
     rows = [(item.id, item.cell, text) for item in whole for text in _captions_of(item, path)]
-    report(path, write_manifest(path, IMAGE_COLUMNS, rows), _write_candidates(whole, path))
+    write_rows(path, IMAGE_COLUMNS, rows, left_out, _write_candidates(whole, path))
 
 
 def write_sounds(found: Sequence[Found], path: Path, left_out: LeftOut) -> None:
@@ -74,9 +73,8 @@ def write_sounds(found: Sequence[Found], path: Path, left_out: LeftOut) -> None:
         if cell not in seconds:
             left_out.add_missing(cell)
     whole = without_damaged([i for i in found if i.cell in seconds], _cells_of, "audio", path, left_out)
-    left_out.finish(path)
     rows = [(i.id, i.cell, text, f"{seconds[i.cell]:.2f}") for i in whole for text in _captions_of(i, path)]
-    report(path, write_manifest(path, AUDIO_COLUMNS, rows), _write_candidates(whole, path))
+    write_rows(path, AUDIO_COLUMNS, rows, left_out, _write_candidates(whole, path))
 
 
 def _cells_of(item: Found) -> tuple[str]:
@@ -90,7 +88,7 @@ def _captions_of(item: Found, path: Path) -> list[str]:
 
 def _write_candidates(found: Sequence[Found], path: Path) -> str:
     """Beside an evaluation split the JSON ``{id: [captions]}``; returns what to add to the report."""
-    if is_training(path):
+    if is_training(path) or not found:
         return ""
     candidates: dict[str, list[str]] = {}
     for item in found:

@@ -31,6 +31,8 @@ def run(
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         prepare(options)
+        if not any(options.out.glob("*.tsv")):
+            raise DataError("nothing was there to write", file=options.out, remedy="Check the folders of the media")
     except (DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

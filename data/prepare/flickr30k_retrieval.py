@@ -19,7 +19,7 @@ from one_peace.data.prepare.captions import Captioned, read_karpathy, write_pict
 from one_peace.data.prepare.command import make_parser, run
 from one_peace.data.prepare.files import read_lines, read_table
 
-_TOKEN_LINE = re.compile(r"(?P<image>\S+?)#\d+\s*\t(?P<caption>.*)")
+_TOKEN_LINE = re.compile(r"(?P<image>\S+?)#\d+(?:\s*\t(?P<caption>.*))?")
 # one line of the official csv lacks its second separator
 _NUMBER_AND_CAPTION = re.compile(r"\d+\s+(?P<caption>.+)")
 
@@ -37,7 +37,7 @@ def _token_rows(path: Path) -> Iterator[tuple[str, str]]:
         row = _TOKEN_LINE.fullmatch(line)
         if row is None:
             raise DataError(f"line {number} is not 'name.jpg#0<tab>caption': {line[:60]!r}", file=path)
-        yield row["image"], row["caption"]
+        yield row["image"], row["caption"] or ""
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, str]]:

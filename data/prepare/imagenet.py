@@ -71,17 +71,20 @@ def read_devkit(folder: Path, classes: Sequence[str]) -> list[Item]:
 def prepare(options: argparse.Namespace) -> None:
     """Write the manifests and the labels."""
     train, val = options.imagenet / "train", options.imagenet / "val"
-    classes = find_classes(train)
+    classes = find_classes(val if options.missing == "skip" and not train.is_dir() else train)
     labels = read_names(options.names, classes)
-    media = {"train": MediaFolder(train, IMAGES, options.out)}
-    items = {"train": items_of(media["train"], classes)}
+    media, items = {}, {}
+    if train.is_dir():
+        media["train"] = MediaFolder(train, IMAGES, options.out)
+        items["train"] = items_of(media["train"], classes)
     if val.is_dir():
         media["valid"] = MediaFolder(val, IMAGES, options.out)
         items["valid"] = items_of_val(options, media["valid"], classes)
     for split, members in items.items():
         write_split(members, labels, media[split], "image", options.out / f"{split}.tsv", options.missing)
-    if not val.is_dir():
-        print(f"{options.out / 'valid.tsv'}: not written, there is no folder {val}")
+    for split, folder in (("train", train), ("valid", val)):
+        if split not in items:
+            print(f"{options.out / f'{split}.tsv'}: not written, there is no folder {folder}")
 
 
 def items_of_val(options: argparse.Namespace, media: MediaFolder, classes: Sequence[str]) -> list[Item]:

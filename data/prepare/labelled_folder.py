@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from one_peace.data.errors import DataError
-from one_peace.data.prepare.command import make_parser, report, run
-from one_peace.data.prepare.files import clean_cell, read_lines, write_labels, write_manifest
+from one_peace.data.prepare.command import make_parser, run
+from one_peace.data.prepare.files import clean_cell, read_lines, write_labels
 from one_peace.data.prepare.media import (
     IMAGES,
     SOUNDS,
@@ -26,6 +26,7 @@ from one_peace.data.prepare.media import (
     is_hidden,
     read_durations,
     without_damaged,
+    write_rows,
 )
 
 SUFFIXES = {"image": IMAGES, "audio": SOUNDS}
@@ -58,7 +59,6 @@ def write_split(
         else:
             rows.append((item.id, cell, item.number, *([f"{duration:.2f}"] if modality == "audio" else [])))
     rows = without_damaged(rows, lambda row: (row[1],), modality, path, left_out)
-    left_out.finish(path)
     names = path.with_name("labels.txt")
     if names.is_file() and read_lines(names) != [clean_cell(label) for label in labels]:
         raise DataError(
@@ -66,7 +66,7 @@ def write_split(
         )
     write_labels(names, labels)
     columns = (_ID[modality], modality, "label", *(["duration"] if modality == "audio" else []))
-    report(path, write_manifest(path, columns, rows), f", {len(labels)} classes in {names.name}")
+    write_rows(path, columns, rows, left_out, f", {len(labels)} classes in {names.name}")
 
 
 def find_classes(folder: Path) -> list[str]:

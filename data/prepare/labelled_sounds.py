@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from one_peace.data.errors import DataError
-from one_peace.data.prepare.command import report
-from one_peace.data.prepare.files import write_manifest
 from one_peace.data.prepare.media import (
     IMAGES,
     SOUNDS,
@@ -15,6 +13,7 @@ from one_peace.data.prepare.media import (
     MediaFolder,
     read_durations,
     without_damaged,
+    write_rows,
 )
 from one_peace.data.sources import FRAME_SEPARATOR
 
@@ -66,8 +65,7 @@ def write_splits(
         rows = without_damaged(rows, lambda row: (row[1],), "audio", path, left_out)
         if frame_folder:
             rows = without_damaged(rows, lambda row: row[4].split(FRAME_SEPARATOR), "image", path, left_out)
-        left_out.finish(path)
-        report(path, write_manifest(path, COLUMNS + ((FRAMES,) if frames else ()), rows))
+        write_rows(path, COLUMNS + ((FRAMES,) if frames else ()), rows, left_out)
 
 
 def pick_frames(frames: MediaFolder, names: Sequence[str], count: int) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +12,12 @@ import soundfile
 from tqdm import tqdm
 
 from one_peace.data.errors import DataError, SampleError
-from one_peace.data.prepare.files import clean_cell
+from one_peace.data.prepare.command import report
+from one_peace.data.prepare.files import clean_cell, write_manifest
 from one_peace.data.threads import in_threads
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a")
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".opus")  # what libsndfile decodes
 _SHOWN = 5
 _T = TypeVar("_T")
 
@@ -42,8 +44,8 @@ class MediaFolder:
         self._names: dict[str, list[str]] = {}
         for path in self._walk():
             self._paths.add(path)
-            name = path.rpartition("/")[2]
-            for key in {name, name.rpartition(".")[0]}:
+            name = _plain(path.rpartition("/")[2])
+            for key in {name, name.rpartition(".")[0].strip()}:
                 self._names.setdefault(key, []).append(path)
         if not self._paths:
             reason = f"no file that ends in {', '.join(suffixes)}" if self.folder.is_dir() else "no such folder"
@@ -72,9 +74,9 @@ class MediaFolder:
     def find(self, *names: str) -> str | None:
         """The manifest's cell of the first of ``names`` that is there.
 
-        A name is a path in the folder, a file's name, or that without its ending; "a/b" is also found outside of any
-        folder "a", but preferred there. Of files in one folder that differ in the ending alone it is the one whose
-        suffix comes first.
+        A name is a path in the folder, a file's name, or that without its ending, whatever white space surrounds it and
+        however its accents are composed; "a/b" is also found outside of any folder "a", but preferred there. Of files
+        in one folder that differ in the ending alone it is the one whose suffix comes first.
 
         Raises:
             DataError: several files have that name, or it holds a tab or line break.
@@ -83,7 +85,7 @@ class MediaFolder:
             if name in self._paths:
                 return self._cell(name)
             folder, _, last = name.rpartition("/")
-            found = self._names.get(last, [])
+            found = self._names.get(_plain(last), [])
             if len(found) > 1 and folder:
                 found = [path for path in found if f"/{path}".rpartition("/")[0].endswith(f"/{folder}")] or found
             if len({path.rpartition(".")[0] for path in found}) > 1:
@@ -114,6 +116,12 @@ class MediaFolder:
         for path in sorted(self._paths):
             folders.setdefault(path.partition("/")[0], []).append(path)
         return folders
+
+
+def _plain(name: str) -> str:
+    """A file's name without white space around it, which tables lose (three files of Clotho begin with a space), and
+    with composed accents, which some file systems take apart."""
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def is_hidden(name: str) -> bool:
@@ -173,6 +181,21 @@ class LeftOut:
                     message, file=manifest, remedy="Put the files there, or leave these items out with --missing skip"
                 )
             print(f"{manifest.name}: left out, {message}", file=sys.stderr)
+
+
+def write_rows(
+    path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]], left_out: LeftOut, note: str = ""
+) -> None:
+    """The manifest of a split, and a line about it. With ``--missing skip`` a split of which nothing is there has none.
+
+    Raises:
+        DataError: media are missing and that is an error, or no row is left.
+    """
+    left_out.finish(path)
+    if rows or left_out.missing != "skip":
+        report(path, write_manifest(path, columns, rows), note)
+    else:
+        print(f"{path}: not written, nothing of it is there")
 
 
 def without_damaged(

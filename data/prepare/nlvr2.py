@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from one_peace.data.errors import DataError
-from one_peace.data.prepare.command import make_parser, report, run
-from one_peace.data.prepare.files import Entry, clean_cell, read_lines, write_manifest
-from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder, without_damaged
+from one_peace.data.prepare.command import make_parser, run
+from one_peace.data.prepare.files import Entry, clean_cell, read_lines
+from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder, without_damaged, write_rows
 
 COLUMNS = ("uniq_id", "text", "image1", "image2", "label")
 _SPLITS = {"train": "train", "valid": "dev", "test": "test1"}
@@ -59,8 +59,7 @@ def prepare(options: argparse.Namespace) -> None:
                 rows.append((id, sentence, *pair, label))
         path = options.out / f"{split}.tsv"
         rows = without_damaged(rows, lambda row: row[2:4], "image", path, left_out)
-        left_out.finish(path)
-        report(path, write_manifest(path, COLUMNS, rows))
+        write_rows(path, COLUMNS, rows, left_out)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from one_peace.data.errors import DataError
-from one_peace.data.prepare.command import make_parser, report, run
-from one_peace.data.prepare.files import Entry, clean_cell, read_json, write_manifest
-from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder, without_damaged
+from one_peace.data.prepare.command import make_parser, run
+from one_peace.data.prepare.files import Entry, clean_cell, read_json
+from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder, without_damaged, write_rows
 from one_peace.data.prepare.plain_pickle import read_plain_pickle
 
 COLUMNS = ("uniq_id", "image", "text", "region_coord")
@@ -85,8 +85,7 @@ def prepare(options: argparse.Namespace) -> None:
     for split, lost in left_out.items():
         path = options.out / f"{_MANIFESTS[split]}.tsv"
         whole = without_damaged(rows.get(split, []), lambda row: (row[1],), "image", path, lost)
-        lost.finish(path)
-        report(path, write_manifest(path, COLUMNS, whole))
+        write_rows(path, COLUMNS, whole, lost)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from one_peace.data.errors import DataError
 from one_peace.data.labels import read_labels
 from one_peace.data.prepare.command import make_parser, report, run
 from one_peace.data.prepare.files import Entry, clean_cell, read_json, write_json, write_manifest
-from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder, without_damaged
+from one_peace.data.prepare.media import IMAGES, LeftOut, MediaFolder, without_damaged, write_rows
 from one_peace.data.prepare.vqa_answers import build_vocabulary, normalise, soft_scores
 
 COLUMNS = ("uniq_id", "image", "question", "refs")
@@ -110,8 +110,7 @@ def prepare(options: argparse.Namespace) -> None:
         left_out = LeftOut(options.missing)
         rows = list(rows_of(questions, annotations.get(split), vocabulary, pictures, media, left_out))
         rows = without_damaged(rows, lambda row: (row[1],), "image", manifest, left_out)
-        left_out.finish(manifest)
-        report(manifest, write_manifest(manifest, COLUMNS, rows))
+        write_rows(manifest, COLUMNS, rows, left_out)
         if split.startswith("test") and len(rows) < len(questions):
             print(f"{manifest.name}: a submission must answer all {len(questions)} questions", file=sys.stderr)
         train += rows if split in annotations else []

@@ -54,9 +54,12 @@ def normalise(answer: str) -> str:
 
 
 def build_vocabulary(answers: Iterable[str], min_count: int) -> dict[str, int]:
-    """Answer -> class of every (normalised) answer that occurs ``min_count`` times, the most frequent first."""
+    """Answer -> class of every (normalised) answer that occurs ``min_count`` times, the most frequent first.
+
+    The empty one is one of the 3129: what "a" becomes, the answer to a question for a letter.
+    """
     counts = Counter(answers)
-    kept = [answer for answer, count in counts.items() if count >= min_count and answer]
+    kept = [answer for answer, count in counts.items() if count >= min_count]
     return {answer: label for label, answer in enumerate(sorted(kept, key=lambda a: (-counts[a], a)))}
 
 

@@ -10,7 +10,7 @@ from typing import Optional
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 from torch import BoolTensor, FloatTensor, Generator, Tensor
 from torchvision.transforms import RandomResizedCrop
 
@@ -24,6 +24,17 @@ PATCH_SIZE = 16
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
+# orientation of a file -> what makes it upright
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any of Pillow's modes as upright 8-bit RGB.
@@ -34,7 +45,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises:
         SampleError: the pixels have no defined 8-bit range.
     """
-    image = ImageOps.exif_transpose(image)
+    # not ImageOps.exif_transpose: it also rewrites all tags, and fails at odd ones
+    image.load()
+    turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+    if turn is not None:
+        image = image.transpose(turn)
     if image.mode.startswith("I"):
         pixels = np.asarray(image)
         if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
@@ -152,6 +167,7 @@ class ImageReader(Reader):
             return None
         scale = self.config.crop_pct * min(width / self.config.size[0], height / self.config.size[1])
         columns, rows = (scale * side for side in self.config.size)
+        columns, rows = min(columns, width), min(rows, height)  # whatever rounding made of the side that fits
         left, top = (width - columns) / 2, (height - rows) / 2
         return left, top, left + columns, top + rows
 

@@ -60,7 +60,11 @@ class TextReader(Reader):
     def load(self, cell: str, root: Path, generator: Generator | None = None) -> LongTensor:
         """int64[L]: the ids of `clean_text`, at most ``max_src_length``, then EOS. An empty caption is EOS and what the
         encoder makes of one space."""
-        return self.encode(clean_text(cell))
+        return self.encode(self.key(cell))
+
+    def key(self, cell: str) -> str:
+        """`clean_text`."""
+        return clean_text(cell)
 
     def encode(self, text: str) -> LongTensor:
         """int64[L]: the ids of ``text`` as it stands, at most ``max_src_length``, then EOS; no BOS."""

@@ -70,8 +70,8 @@ class Packing:
 
     def rows_of_subset(self, x_ND: Tensor, subset: "Packing") -> Tensor:
         """The rows of a `subset` of this packing."""
-        kept = {first: self.passes[self.first_sample.index(first)] for first in subset.first_sample}
-        parts = sorted((part for parts in kept.values() for part in parts), key=lambda part: part.start)
+        kept = [self.passes[self.first_sample.index(first)] for first in subset.first_sample]
+        parts = [kept[i][subset.passes[i].index(part)] for i, part in subset._stack]
         return _cat([x_ND[part.start : part.start + part.rows] for part in parts])
 
     @staticmethod

@@ -9,7 +9,8 @@ CHECKPOINT=${CHECKPOINT:-outputs/imagenet/checkpoint_best.pt}
 ALL_RESULTS=${RESULTS:-outputs/imagenet/results}
 BATCH=${BATCH:-16}
 MORE_USAGE="  SIZES       sides of the pictures in pixels, one evaluation each ($SIZES)"
+WITH_LABELS=1
 for size in $SIZES; do
     RESULTS=$ALL_RESULTS/$size
-    evaluate "" valid image_classify --label-file "${DATA:-}/labels.txt" --patch-image-size "$size" "$@"
+    evaluate "" valid image_classify --patch-image-size "$size" "$@"
 done

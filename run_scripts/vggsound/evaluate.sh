@@ -7,4 +7,5 @@ TITLE="VGGSound"
 CHECKPOINT=${CHECKPOINT:-outputs/vggsound/checkpoint_best.pt}
 RESULTS=${RESULTS:-outputs/vggsound/results}
 BATCH=${BATCH:-16}
-evaluate "" test vggsound --label-file "${DATA:-}/labels.txt" "$@"
+WITH_LABELS=1
+evaluate "" test vggsound "$@"

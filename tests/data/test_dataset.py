@@ -14,6 +14,7 @@ from one_peace.data.dataset import ManifestDataset, stable_hash
 from one_peace.data.errors import DataError, SampleError
 from one_peace.data.manifest import Manifest
 from one_peace.data.masking import MaskRule
+from one_peace.data.target import ClassTarget
 from one_peace.data.train_tokenizer import train_tokenizer
 from one_peace.modalities.image.reader import ImageReader
 from one_peace.modalities.reader import Reader
@@ -121,6 +122,22 @@ def test_rows_are_looked_at_before_training(world):
             broken.check_rows()
 
 
+def test_answers_are_looked_at_before_training(tmp_path):
+    (tmp_path / "valid.tsv").write_text("number\tlabel\n1\t0\n2\t9\n")
+    manifest, reader = Manifest(tmp_path / "valid.tsv", ["number", "label"]), NumberReader(NumberReader.Config())
+    target = ClassTarget("label", 4, ())
+    dataset = ManifestDataset(manifest, {"number": "number"}, {"number": reader}, target=target)
+    with pytest.raises(DataError, match=r"row 2 \(line 3\): column 'label': class 9 is out of range"):
+        dataset.check_rows()
+
+
+def test_texts_that_are_read_as_the_same_have_equal_keys(world):
+    dataset = world(train=False, plan={})
+    same = [dataset.key("text", {"caption": text}) for text in ("A  red dog.", "a red dog.", "\tA red dog. ")]
+    assert same == [stable_hash("a red dog.")] * 3 and dataset.key("text", {"caption": "a red dog"}) not in same
+    assert dataset.key("image", {"image": "A.png"}) != dataset.key("image", {"image": "a.png"})
+
+
 def test_equal_cells_have_equal_keys_and_keys_are_stable():
     assert stable_hash("a cat") == 0x33FAEFDA0591EED1  # of any process, on any machine
     assert stable_hash("a cat") != stable_hash("a dog")
@@ -212,8 +229,8 @@ def test_an_error_while_collating_travels_too(tmp_path, monkeypatch):
     assert "batch of rows 1, 2: ZeroDivisionError" in dataset.collater([dataset[0], dataset[1]])["error"]
 
 
-def test_an_empty_batch_is_empty(tmp_path):
-    assert numbers(tmp_path, ["1"]).collater([]) == {}
+def test_of_no_samples_a_stand_in_is_asked_for(tmp_path):
+    assert numbers(tmp_path, ["1"]).collater([]) == {"stand_in": True}
 
 
 def test_parts_that_do_not_fit_are_refused_at_once(tmp_path):
@@ -264,6 +281,20 @@ def test_batches_stay_within_the_budget_and_lose_nothing(tmp_path, units, budget
         assert dataset.num_tokens_vec(np.array(batch)).tolist() == own == [dataset.size(row) for row in batch]
     if not train:
         assert [row for batch in batches for row in batch] == list(range(len(units)))
+
+
+def test_what_replaces_a_corrupt_sample_fits_into_its_batch(tmp_path):
+    dataset = lengths(tmp_path, [5] * 30 + [300] * 10)
+    drawn = {dataset._replacement(3, torch.Generator().manual_seed(seed)) for seed in range(50)}
+    assert len(drawn) > 10 and max(drawn) < 30
+    dataset.by_length = False
+    assert max(dataset._replacement(3, torch.Generator().manual_seed(seed)) for seed in range(50)) >= 30
+
+
+def test_where_nothing_fits_a_short_sample_replaces_a_corrupt_one(tmp_path):
+    dataset = lengths(tmp_path, [1] + [5] * 30 + [300] * 10)
+    drawn = {dataset._replacement(0, torch.Generator().manual_seed(seed)) for seed in range(50)}
+    assert len(drawn) > 10 and max(drawn) <= 30
 
 
 def test_training_batches_hold_similar_lengths_and_differ_by_epoch_and_seed(tmp_path):

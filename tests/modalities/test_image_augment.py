@@ -5,12 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from torchvision.transforms import v2
 
 from one_peace.data.errors import SampleError
 from one_peace.modalities.image.augment import Augment, AugmentConfig
-from one_peace.modalities.image.reader import ImageReader, ImageReaderConfig, picture_size
+from one_peace.modalities.image.reader import ImageReader, ImageReaderConfig, picture_size, to_rgb
 from tests.modalities.test_image_reader import colours, photo
 
 SIZE = 32
@@ -109,6 +109,19 @@ def test_a_large_jpeg_is_whole_too(tmp_path, size, exif):
     assert picture_size("x.jpg", tmp_path) == (size if exif == 1 else size[::-1])
 
 
+@pytest.mark.parametrize("exif", range(9))
+def test_pictures_are_turned_as_pillow_turns_them_whatever_else_their_tags_hold(tmp_path, exif):
+    image, tags = photo(40, 24), Image.Exif()
+    tags[ExifTags.Base.Orientation] = exif
+    image.save(tmp_path / "x.png", exif=tags)
+    with Image.open(tmp_path / "x.png") as opened:
+        expected = ImageOps.exif_transpose(opened)
+    assert to_rgb(Image.open(tmp_path / "x.png")).tobytes() == expected.tobytes()
+    odd = Image.open(tmp_path / "x.png")
+    odd.getexif()[ExifTags.Base.XResolution] = "72 dpi"
+    assert to_rgb(odd).tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize(("share", "width"), [(1.0, 40), (0.5, 20)])
 def test_the_central_square_is_evaluated(tmp_path, share, width):
     image = Image.new("RGB", (80, 40), "black")
@@ -120,6 +133,15 @@ def test_the_central_square_is_evaluated(tmp_path, share, width):
     assert torch.allclose(value[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2], atol=1)
     larger = colours(reader(crop_pct=share, min_scale=0.9).load("x.png", tmp_path, generator()))
     assert larger.min() < 1  # training looks at everything
+
+
+@pytest.mark.parametrize(("side", "size"), [(224, (695, 485)), (336, (500, 333)), (224, (333, 500))])
+def test_the_whole_of_a_side_is_evaluated_at_any_size(tmp_path, side, size):
+    """695 x 485: a square of the rounded scale would begin a hair above the picture."""
+    photo(*size).save(tmp_path / "x.png")
+    left, top, right, bottom = reader(patch_image_size=side, crop_pct=1.0)._central_box(*size)
+    assert min(left, top) >= 0 and right <= size[0] and bottom <= size[1]
+    assert reader(patch_image_size=side, crop_pct=1.0).load("x.png", tmp_path).shape == (3, side, side)
 
 
 def test_the_central_square_is_what_torchvision_makes_of_it(tmp_path):

@@ -173,3 +173,15 @@ def test_nothing_in_the_layers_waits_for_a_number_on_the_host() -> None:
     with Watch() as backward:
         sum(x.sum() for one in features for x in one.wanted.values()).backward()
     assert "mm" in backward.names and not HOST_READS & set(backward.names)
+
+
+def test_constants_of_passes_in_another_order_than_their_modalities() -> None:
+    model = build(["text", "image"]).double()
+    inputs, _ = batch([3, 6], 0)
+    own = {name: model.encoder_wrapper.sequences({name: raw})[0] for name, raw in inputs.items()}
+    fusion = model.encoder_wrapper.fusion_model
+    joint = Pass([own["text"], own["image"]], "units")
+    _, *alone = fusion([joint, *(Pass([own[name]], "cls", constants=True) for name in ("image", "text"))])
+    for name, features in zip(("image", "text"), alone, strict=True):
+        expected = fusion([Pass([own[name]], "units")])[0].wanted[name]
+        torch.testing.assert_close(features.constants[name], expected)

@@ -68,9 +68,9 @@ def flags_of(call: list[str]) -> dict[str, str]:
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    """A folder with every split."""
-    for split in SPLITS:
-        (tmp_path / f"{split}.tsv").touch()
+    """A folder with every split and labels."""
+    for name in (*(f"{split}.tsv" for split in SPLITS), "labels.txt"):
+        (tmp_path / name).touch()
     return tmp_path
 
 
@@ -232,6 +232,28 @@ def test_smoke_needs_no_checkpoint(start):
     assert (config.model.size, config.optimization.max_update) == ("tiny", 2)
     assert not config.common.fp16 and not config.optimization.skip_remainder_batch
     assert config.checkpoint.finetune_from_model is None
+
+
+def test_smoke_leaves_the_folders_of_real_runs_alone(start, data, tmp_path):
+    assert config_of(start, "vqa", SMOKE="1").checkpoint.save_dir == "outputs/vqa_smoke"
+    assert config_of(start, "vqa", SMOKE="1", OUT="o").checkpoint.save_dir == "o"
+    assert config_of(start, "vqa").checkpoint.save_dir == "outputs/vqa"
+    for given, expected in (({}, "outputs/vqa_smoke/checkpoint_best.pt"), ({"CHECKPOINT": "it's.pt"}, "it's.pt")):
+        path = tmp_path / expected
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        _, output = start("vqa/evaluate.sh", DATA=str(data), BPE="bpe", SMOKE="1", **given)
+        assert flags_of(calls(output)[0])["--path"] == expected
+
+
+@pytest.mark.parametrize("benchmark", ["vggsound", "imagenet"])
+def test_labels_are_named_where_there_are_some(start, benchmark, data):
+    given = {"DATA": str(data), "CHECKPOINT": "it's.pt"}
+    for call in calls(start(f"{benchmark}/evaluate.sh", **given)[1]):
+        assert flags_of(call)["--label-file"] == str(data / "labels.txt")
+    (data / "labels.txt").unlink()
+    called = calls(start(f"{benchmark}/evaluate.sh", **given)[1])
+    assert called and all("--label-file" not in call for call in called)
 
 
 @pytest.mark.parametrize(("benchmark", "variable"), [("refcoco", "DATASET"), ("imagenet", "RECIPE")])

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -44,10 +45,19 @@ def test_training_reports_every_loss_and_recall(stage1) -> None:
     assert (save_dir / "checkpoint_best.pt").is_file()
 
 
-def test_bfloat16_trains_and_says_where_the_cpu_emulates_it(pictures, tmp_path) -> None:
-    options = train_flags(tmp_path / "run", "image_text_pretrain", patch_image_size=32, bf16=True, max_update=2)
-    output = run(command("train", pictures, "image_text_pretrain", **options))
-    assert [float(step["loss"]) > 0 for step in logged(output, "train_inner")] == [True, True]
+def test_bfloat16_trains_says_where_the_cpu_emulates_it_and_resumes_the_same_run(pictures, tmp_path) -> None:
+    options = {"patch_image_size": 32, "bf16": True, "max_update": 3, "save_interval_updates": 1}
+    whole, resumed = (train_flags(tmp_path / name, "image_text_pretrain", **options) for name in ("whole", "resumed"))
+    output = run(command("train", pictures, "image_text_pretrain", **whole))
+    assert [float(step["loss"]) > 0 for step in logged(output, "train_inner")] == [True] * 3
+    (tmp_path / "resumed").mkdir()
+    shutil.copy(tmp_path / "whole" / "checkpoint_1_1.pt", tmp_path / "resumed" / "checkpoint_last.pt")
+    run(command("train", pictures, "image_text_pretrain", **resumed))
+    last = [torch.load(tmp_path / d / "checkpoint_last.pt", weights_only=True) for d in ("whole", "resumed")]
+    for key, value in last[0]["model"].items():
+        assert torch.equal(value, last[1]["model"][key]), key
+    for own, other in zip(*(state["last_optimizer_state"]["float32"] for state in last), strict=True):
+        assert own.dtype == torch.float32 and torch.equal(own, other)
     has = torch.cpu.get_capabilities() if platform.machine() == "x86_64" else {"amx_bf16": True}
     emulated = not (has.get("avx512_bf16") or has.get("amx_bf16"))
     assert output.count("no instructions for bfloat16") == int(emulated)

@@ -110,6 +110,16 @@ def test_flickr30k_from_any_official_file(prepare, tmp_path, source):
     assert len(rows(out / "valid.tsv", *IMAGE_COLUMNS)) == 2
 
 
+def test_flickr30k_with_an_empty_caption(prepare, tmp_path, capsys):
+    write_flickr30k(tmp_path)
+    tokens = tmp_path / "results_20130124.token"
+    first, *others = tokens.read_text().splitlines(keepends=True)
+    tokens.write_text("".join([first.partition("\t")[0] + "\t\n", *others]))
+    out = prepare("flickr30k_retrieval", f"--captions {tokens} --splits splits --images flickr30k-images")
+    assert len(rows(out / "train.tsv", *IMAGE_COLUMNS)) == 9
+    assert "left out, empty captions: 1 (1000)" in capsys.readouterr().err
+
+
 def test_flickr30k_needs_captions_of_every_picture(prepare, tmp_path, capsys):
     write_flickr30k(tmp_path)
     with (tmp_path / "splits/val.txt").open("a") as file:
@@ -157,6 +167,15 @@ def test_clotho_alone_and_a_damaged_sound(prepare, tmp_path, capsys):
     assert len(rows(out / "valid.tsv", *AUDIO_COLUMNS)) == 3
     prepare("audiocaps_clotho_retrieval", "", status=1)
     assert "name --audiocaps, --clotho or both" in capsys.readouterr().err
+
+
+def test_audiocaps_of_who_only_evaluates(prepare, tmp_path, capsys):
+    write_audiocaps(tmp_path / "audiocaps")
+    for split in ("train", "val"):
+        (tmp_path / f"audiocaps/{split}.csv").unlink()
+    out = prepare("audiocaps_clotho_retrieval", "--audiocaps audiocaps --missing skip")
+    assert [path.name for path in out.glob("*.tsv")] == ["audiocaps_test.tsv"]
+    assert "train.csv: not there, left out of train.tsv" in capsys.readouterr().out
 
 
 def test_captions_of_macs_are_texts(prepare, tmp_path):

@@ -1,5 +1,6 @@
 """Finding media, whatever the folders; and what is left out."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ def test_the_same_sound_in_two_formats(tmp_path):
         (tmp_path / name).touch()
     media = MediaFolder(tmp_path, SOUNDS, tmp_path)
     assert media.find("x") == "x.wav" and media.find("x.mp3") == "x.mp3"
+
+
+def test_names_as_tables_and_other_file_systems_give_them(tmp_path):
+    folder = tmp_path / "development"
+    folder.mkdir()
+    for name in (" typical.wav", unicodedata.normalize("NFD", "Caf\u00e9.wav")):
+        (folder / name).touch()
+    media = MediaFolder(tmp_path, SOUNDS, tmp_path)
+    assert media.find("development/typical.wav") == media.find("typical") == "development/ typical.wav"
+    assert media.find("Caf\u00e9.wav") == media.find("Caf\u00e9") == f"development/{'Cafe'}\u0301.wav"
 
 
 def test_hidden_files_and_folders_are_no_data(pictures):

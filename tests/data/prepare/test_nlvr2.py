@@ -1,5 +1,7 @@
 """NLVR2."""
 
+import shutil
+
 import pytest
 
 from one_peace.data.prepare.nlvr2 import COLUMNS
@@ -30,6 +32,21 @@ def test_one_picture_of_a_pair_is_missing(prepare, tmp_path, capsys):
     prepare("nlvr2", "--nlvr2 . --images images", status=1)
     assert "valid.tsv: missing or damaged media: 1 (dev-1-2-img1.png)" in capsys.readouterr().err
     assert len(rows(prepare("nlvr2", "--nlvr2 . --images images --missing skip") / "valid.tsv", *COLUMNS)) == 3
+
+
+def test_who_has_no_pictures_to_train_on_evaluates(prepare, tmp_path, capsys):
+    write_nlvr2(tmp_path)
+    shutil.rmtree(tmp_path / "images/train")
+    out = prepare("nlvr2", "--nlvr2 . --images images --missing skip")
+    assert "train.tsv: not written, nothing of it is there" in capsys.readouterr().out
+    assert not (out / "train.tsv").exists() and len(rows(out / "test.tsv", *COLUMNS)) == 4
+    prepare("nlvr2", "--nlvr2 . --images images", status=1)
+    for path in out.glob("*.tsv"):
+        path.unlink()
+    for path in (tmp_path / "images").rglob("*.png"):
+        path.rename(path.with_name(f"other-{path.name}"))
+    prepare("nlvr2", "--nlvr2 . --images images --missing skip", status=1)
+    assert "nothing was there to write" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

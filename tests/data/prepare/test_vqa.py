@@ -35,7 +35,7 @@ def test_normalise(answer, normalised):
 
 def test_vocabulary_keeps_frequent_answers_the_most_frequent_first():
     answers = ["no"] * 9 + ["yes"] * 12 + ["blue"] * 9 + ["red"] * 8 + [""] * 20
-    assert build_vocabulary(answers, 9) == {"yes": 0, "blue": 1, "no": 2}
+    assert build_vocabulary(answers, 9) == {"": 0, "yes": 1, "blue": 2, "no": 3}
 
 
 def test_soft_scores_by_number_of_annotators():
