@@ -92,7 +92,11 @@ class Training:
 
     def __init__(self, case: Case, folder: Path, how: Build):
         data = {"data": str(folder / case.kind), "bpe_dir": str(folder / "bpe"), "seed": 1, "save_dir": ""}
-        data |= {"best_checkpoint_metric": "loss", "maximize_best_checkpoint_metric": False}
+        data |= {
+            "best_checkpoint_metric": "loss",
+            "maximize_best_checkpoint_metric": False,
+            "finetune_from_model": None,
+        }
         if case.kind == "image":
             config = ImageTextPretrainConfig(patch_image_size=case.side, **data)
             task = ImageTextPretrainTask(OmegaConf.structured(config))

@@ -36,9 +36,9 @@ def parse_view_flags(parser: argparse.ArgumentParser, argv: Sequence[str] | None
 
 def load_embed(args: argparse.Namespace) -> Embed:
     """The checkpoint's model, as a function."""
-    from fairseq.utils import import_user_module
+    from one_peace.models import from_pretrained  # loads fairseq, quietly: not needed for --help
 
-    from one_peace.models import from_pretrained  # loads fairseq: not needed for --help
+    from fairseq.utils import import_user_module  # isort: skip
 
     import_user_module(args)
     model = from_pretrained(args.checkpoint, device=args.device, int8=args.int8)

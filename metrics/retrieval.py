@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from one_peace.metrics.gather import Rows
@@ -63,12 +64,12 @@ class RetrievalMeter(Meter):
 
     def add_a(self, key_N: Tensor, features_ND: Tensor) -> None:
         """Add items of a."""
-        self._a.add(key_N, features_ND.float())
+        self._a.add(key_N, _unit(features_ND))
         self._device = features_ND.device
 
     def add_b(self, key_N: Tensor, features_ND: Tensor) -> None:
         """Add items of b."""
-        self._b.add(key_N, features_ND.float())
+        self._b.add(key_N, _unit(features_ND))
         self._device = features_ND.device
 
     def add_pairs(self, key_a_N: Tensor, key_b_N: Tensor) -> None:
@@ -111,3 +112,8 @@ def _recall(query_QD: Tensor, key_KD: Tensor, pairs_P2: Tensor, ks: Sequence[int
     """Recall of the queries that have a true key."""
     asked, index_P = pairs_P2[:, 0].unique(return_inverse=True)
     return retrieval_recall(query_QD[asked], key_KD, torch.stack([index_P, pairs_P2[:, 1]], dim=1), ks)
+
+
+def _unit(features_ND: Tensor) -> Tensor:
+    """float32; half precision rounds what was of unit norm, by factors that would favour some items for every query."""
+    return features_ND if features_ND.dtype == torch.float32 else F.normalize(features_ND.float(), dim=-1)

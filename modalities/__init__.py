@@ -4,7 +4,7 @@ from one_peace.data import quiet_fairseq  # noqa: F401  # isort: skip
 
 from .adapter import Adapter, AdapterConfig, Sequence
 from .reader import Reader, ReaderConfig
-from .registry import Modality, build_readers, get_modality, modality_names, register_modality
+from .registry import Modality, build_readers, get_modality, modality_names, override_readers, register_modality
 
 # the built-in modalities, in the order in which users see them
 from . import text  # noqa: F401  # isort: skip
@@ -21,5 +21,6 @@ __all__ = [
     "build_readers",
     "get_modality",
     "modality_names",
+    "override_readers",
     "register_modality",
 ]

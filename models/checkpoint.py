@@ -3,6 +3,7 @@
 import logging
 import pickle
 import re
+import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     ):
         raise ValueError(f"{path}: not a checkpoint of this model (no 'cfg' and 'model' in it)")
     return state
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """The "cfg" of a checkpoint, without loading its weights into memory; nothing of a file that is no such archive."""
+    if not zipfile.is_zipfile(path):
+        return {}
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("cfg") or {}
 
 
 def adapt_state_dict(model: nn.Module, state_dict: dict[str, Tensor]) -> None:

@@ -171,6 +171,20 @@ def resolve(
     return config
 
 
+def check_agreement(group: object, settings: Mapping[str, Mapping[str, object]], where: str) -> None:
+    """ValueError where the adapters of a checkpoint's ``encoder`` were trained on data that meant something else.
+
+    Args:
+        group: the group of its configuration.
+        settings: per modality, what the data at hand decides.
+        where: the checkpoint, for messages.
+    """
+    saved = parse_group(group, "encoder")
+    for name, decided in settings.items():
+        given = parse_group(saved.get(f"{name}_adapter"), f"{name}_adapter")
+        _check_agreement(get_modality(name).config, given, decided, f"{where}: encoder.{name}_adapter")
+
+
 def _check_agreement(config: type, given: Mapping[str, object], decided: Mapping[str, object], where: str) -> None:
     """ValueError where a checkpoint's configuration tells that the data at hand means something else."""
     for spec in dataclasses.fields(config):

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from one_peace.data.errors import SampleError
-from one_peace.modalities import Reader, build_readers, get_modality, modality_names
+from one_peace.modalities import Reader, build_readers, get_modality, modality_names, override_readers
 
 from .checkpoint import read_checkpoint
 from .config import parse_group
@@ -93,8 +94,9 @@ class OnePeace:
                 for key, value in reader.collate([window[i] for i in chosen]).items()
             }
             with torch.inference_mode():  # not around the whole: what is returned may be trained upon
-                embedding_BD = self.model.embed(modality, **raw).float().cpu()
-            out_ND[chosen] = embedding_BD
+                embedding_BD = self.model.embed(modality, **raw).float()
+            # again, as half precision rounds
+            out_ND[chosen] = F.normalize(embedding_BD, dim=-1).cpu()
             bar.update(len(chosen))
         return out_ND
 
@@ -148,7 +150,8 @@ def from_pretrained(
         device: where the model runs.
         dtype: of weights and computation; embeddings are float32 always.
         compile: let torch.compile fuse the encoder's layers; the first batches wait for the compiler.
-        int8: int8 weights and products on a CPU: a quarter of these layers' memory; embeddings differ slightly.
+        int8: int8 weights and products on a CPU: a quarter of these layers' memory; embeddings differ slightly, also
+            with what else is in a batch, whose values share one scale (``embed(..., batch_size=1)`` is free of that).
         release_padding: reproduce the numbers the original release gives for padded batches (see `Wrapper`).
         options: what differs from training, by task flag, e.g. ``bpe_dir="BPE"`` when the vocabulary has moved.
 
@@ -169,7 +172,8 @@ def from_pretrained(
         raise ValueError(f"{path}: holds no projection of a known modality ({', '.join(modality_names())})")
     _check_options(names, options)
     flat = {**cfg["task"], **options}
-    readers = build_readers(names, flat, _known(parse_group(flat.get("readers"), "readers"), names))
+    nested = [parse_group(group.get("readers"), "readers") for group in (cfg["task"], options)]
+    readers = build_readers(names, flat, _known(override_readers(nested[0], options, nested[1]), names))
     config = OmegaConf.structured(RetrievalModelConfig())
     for key in config:
         if cfg["model"].get(key) is not None and key not in ("release_padding", "reference"):
@@ -187,9 +191,17 @@ def from_pretrained(
     if int8:
         model = quantize(model)
     if compile:
+        _allow_graphs()
         for layer in model.encoder_wrapper.fusion_model.layers:
             layer.compile(dynamic=True)
     return OnePeace(model, readers, dtype)
+
+
+def _allow_graphs() -> None:
+    """Layers share one allowance of graphs, eight by default, and each modality takes about four."""
+    from torch._dynamo import config  # takes its time
+
+    config.recompile_limit = max(config.recompile_limit, 8 * len(modality_names()))
 
 
 def _check_options(names: Iterable[str], options: Iterable[str]) -> None:

@@ -15,8 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from one_peace.modalities import modality_names
+
 from .checkpoint import PRETRAINING_ONLY, read_checkpoint
-from .config import merge
+from .config import check_agreement, merge, parse_group
 
 CRITERION = "image_text_retrieval_criterion"  # aligns any pair
 
@@ -40,6 +42,9 @@ def merge_checkpoints(paths: Sequence[str | Path]) -> dict[str, Any]:
                 raise ValueError(f"{path}: {key} differs from {paths[0]}; only stages of one model can be merged")
             weights.setdefault(key, value)
         cfg = cfg or dict(state["cfg"])
+        adapters = parse_group(state["cfg"]["model"].get("encoder"), "encoder")
+        settings = {name: parse_group(adapters.get(f"{name}_adapter"), name) for name in modality_names()}
+        check_agreement(model.get("encoder"), settings, str(paths[0]))
         task = merge(task, {key: value for key, value in state["cfg"]["task"].items() if value is not None})
         model = merge(model, {key: value for key, value in state["cfg"]["model"].items() if key != "decoder"})
     model |= {"_name": "one_peace_retrieval"}

@@ -1,5 +1,7 @@
 """Where data, model, objective and metric meet; importing it registers the tasks."""
 
+from one_peace.data import quiet_fairseq  # noqa: F401  # isort: skip
+
 from .aqa import AqaTask
 from .fsd50k import Fsd50kTask
 from .image_classify import ImageClassifyTask

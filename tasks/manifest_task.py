@@ -18,11 +18,12 @@ from one_peace.data.mixing import Mixing
 from one_peace.data.sources import Columns
 from one_peace.data.target import Target
 from one_peace.modalities import build_readers
-from one_peace.models.config import parse_group
+from one_peace.models.checkpoint import read_settings
+from one_peace.models.config import check_agreement, parse_group
 from one_peace.models.flags import add_group_flags
 from one_peace.optim import announce_epoch_batches, tag_parameters
 
-from .measured_task import MeasuredTask
+from .measured_task import SHOWN, MeasuredTask
 from .options import CommandLine, ManifestTaskConfig, asked_config
 from .recovery import repair_last_checkpoint
 
@@ -81,10 +82,18 @@ class ManifestTask(MeasuredTask):
     def build_model(self, cfg, from_checkpoint: bool = False):
         if not from_checkpoint:
             repair_last_checkpoint(Path(self.cfg.save_dir))
+            self._check_start()
         model = super().build_model(cfg, from_checkpoint)
         tag_parameters(model.named_parameters())
         model.for_evaluation = from_checkpoint
         return model
+
+    def _check_start(self) -> None:
+        """What a run goes on from, or starts from, must have been trained on data that means the same."""
+        last = Path(self.cfg.save_dir) / "checkpoint_last.pt"
+        path = last if last.is_file() else Path(self.cfg.finetune_from_model or "")
+        if path.is_file() and (model := read_settings(path).get("model")):
+            check_agreement(model.get("encoder"), self.adapter_settings(), str(path))
 
     # -- data ---------------------------------------------------------------------------------------------------------
 
@@ -114,7 +123,8 @@ class ManifestTask(MeasuredTask):
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs) -> None:
         """Open a split; of a split in shards, the one whose turn it is in ``epoch``."""
-        path = shard_of_epoch(self.shards(split), epoch)
+        shards = self.shards(split)
+        path = shard_of_epoch(shards, epoch)
         train = split == "train"
         sources, target = self.sources(train), self.target()
         columns = {c for source in sources.values() for c in ([source] if isinstance(source, str) else source.columns)}
@@ -135,6 +145,9 @@ class ManifestTask(MeasuredTask):
         if not train:  # it would stop at them after an epoch; in training others take their place
             self.datasets[split].check_rows()
         logger.info("%s: %d rows of %s", split, len(self.datasets[split]), path)
+        if train and len(shards) > 1:
+            names = ", ".join(shard.name for shard in shards[:SHOWN])
+            logger.info("each epoch reads one of %d manifests in turn (--train-manifests): %s", len(shards), names)
 
     def row_id(self, split: str, row: int) -> str:
         """What the manifest calls a row: its id, or its number if it has none."""

@@ -20,7 +20,7 @@ from .results import Results
 
 logger = logging.getLogger(__name__)
 
-_SHOWN = 5
+SHOWN = 5
 
 
 class MeasuredTask(FairseqTask):
@@ -80,7 +80,7 @@ class MeasuredTask(FairseqTask):
     def _report_skipped(self) -> None:
         """Says at the end of an epoch which training samples could not be used."""
         if self._skipped:
-            shown = "\n  ".join(self._skipped[:_SHOWN] + (["..."] if len(self._skipped) > _SHOWN else []))
+            shown = "\n  ".join(self._skipped[:SHOWN] + (["..."] if len(self._skipped) > SHOWN else []))
             logger.warning("%d corrupt samples were replaced by others:\n  %s", len(self._skipped), shown)
         self._skipped = []
 

@@ -8,6 +8,8 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.dataclass.utils import merge_with_parent
 from omegaconf import II, MISSING, DictConfig, OmegaConf
 
+from one_peace.modalities import override_readers
+from one_peace.models.config import parse_group
 from one_peace.models.flags import Group
 
 
@@ -68,6 +70,7 @@ class ManifestTaskConfig(ReaderOptions):
     persistent_workers: bool = field(default=False, metadata={"help": "keep at False"})
     seed: int = II("common.seed")
     save_dir: str = II("checkpoint.save_dir")
+    finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
     maximize_best_checkpoint_metric: bool = II("checkpoint.maximize_best_checkpoint_metric")
 
@@ -115,7 +118,9 @@ def asked_config(task: type, cfg: DictConfig) -> tuple[type, DictConfig]:
     known = {spec.name for spec in fields(config)}
     kept = {spec.name for spec in fields(ReaderOptions)} if asked is not task else known
     values = {name: cfg[name] for name in kept if name in cfg and not OmegaConf.is_missing(cfg, name)}
-    values |= {name: value for name, value in CommandLine.given().items() if name in known}
+    given = {name: value for name, value in CommandLine.given().items() if name in known}
+    nested = [parse_group(group.get("readers"), "readers") for group in (values, given)]
+    values |= given | {"readers": override_readers(nested[0], given, nested[1]) or None}
     chosen = OmegaConf.create(values, flags={"allow_objects": True})
     chosen._set_parent(cfg._get_parent())
     return asked, merge_with_parent(config, chosen)

@@ -1,5 +1,7 @@
 """The door for ``fairseq-train --user-dir user_module``: importing it registers everything this project adds."""
 
+from one_peace.data import quiet_fairseq  # noqa: F401  # isort: skip
+
 import collections
 import typing
 

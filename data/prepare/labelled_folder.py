@@ -82,10 +82,12 @@ def items_of(media: MediaFolder, classes: Iterable[str]) -> list[Item]:
     """Everything below the classes' sub-folders; those with nothing below are named."""
     if empty := [name for name in classes if name not in media.by_folder]:
         print(f"{media.folder}: nothing of {len(empty)} classes ({', '.join(empty[:5])})", file=sys.stderr)
+    found = [(path, number) for number, name in enumerate(classes) for path in media.by_folder.get(name, [])]
+    stems = [str(Path(path).with_suffix("")) for path, _ in found]
+    count = Counter(stems)  # files that differ in their ending alone keep it
     return [
-        Item(str(Path(path).with_suffix("")), path, number)
-        for number, name in enumerate(classes)
-        for path in media.by_folder.get(name, [])
+        Item(stem if count[stem] == 1 else path, path, number)
+        for stem, (path, number) in zip(stems, found, strict=True)
     ]
 
 

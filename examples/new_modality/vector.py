@@ -13,10 +13,11 @@ from torch import BoolTensor, FloatTensor, Generator, Tensor, nn
 
 from one_peace.data.errors import SampleError
 from one_peace.data.masking import span_mask
-from one_peace.examples.new_modality.segments import FEATURES, PLACES, DrawingError, read_segments
 from one_peace.modalities import Adapter, AdapterConfig, Reader, ReaderConfig, register_modality
 from one_peace.modalities.reader import media_path, option
 from one_peace.modalities.relative_positions import MAX_POSITIONS, num_token_buckets, token_buckets
+
+from .segments import FEATURES, PLACES, DrawingError, read_segments
 
 WAVES = math.pi * 2.0 ** torch.arange(4)  # sines and cosines of coordinates tell near places apart
 

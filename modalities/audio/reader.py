@@ -57,9 +57,10 @@ class AudioReaderConfig(ReaderConfig):
             raise ValueError(f"feature_encoder_spec {self.feature_encoder_spec!r}: makes no frame of one second")
         positions = 1 + conv_output_length(int(self.max_duration * SAMPLE_RATE), spec)
         if positions > MAX_POSITIONS:
+            most = math.floor(10 * self.max_duration * MAX_POSITIONS / positions) / 10
             raise ValueError(
                 f"max_duration={self.max_duration:g}: makes {positions} positions of a clip, and relative positions "
-                f"reach {MAX_POSITIONS}; at most {self.max_duration * MAX_POSITIONS / positions:.1f} seconds"
+                f"reach {MAX_POSITIONS}; at most {most} seconds"
             )
 
 

@@ -45,6 +45,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises:
         SampleError: the pixels have no defined 8-bit range.
     """
+    white_is_zero = getattr(image, "tag_v2", {}).get(ExifTags.Base.PhotometricInterpretation) == 0
     # not ImageOps.exif_transpose: it also rewrites all tags, and fails at odd ones
     image.load()
     turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
@@ -54,6 +55,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
         pixels = np.asarray(image)
         if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
             raise SampleError("32-bit integer pixels have no defined range: save the picture with 8 or 16 bits")
+        pixels = 65535 - pixels if white_is_zero else pixels  # Pillow turns round 8-bit ones only
+        if image.has_transparency_data:
+            pixels = np.where(pixels == image.info["transparency"], 65535, pixels)
         return Image.fromarray(np.round(pixels / 257).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise SampleError("floating-point pixels have no defined range: save the picture with 8 or 16 bits")

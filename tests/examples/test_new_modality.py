@@ -268,3 +268,16 @@ def test_the_core_does_not_know_drawings():
     for room in ("models", "criterions", "tasks", "data", "modalities", "metrics", "optim", "user_module"):
         for path in (ROOT / room).rglob("*.py"):
             assert not re.search(r"svg|new_modality|['\"]vector['\"]", path.read_text().lower()), path
+
+
+def test_a_copy_of_the_folder_is_a_modality_of_its_own(tmp_path):
+    """As docs/new_modality.md begins."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("vector.py", "segments.py"):
+        (folder / name).write_text((EXAMPLE / name).read_text())
+    (folder / "__init__.py").write_text("from one_peace import user_module\nfrom . import vector\n")
+    code = "import mine, logging; from one_peace.modalities import get_modality; "
+    code += "print(get_modality('vector').reader.__module__, logging.getLogger().level)"
+    printed = call(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert printed.splitlines()[-1] == "mine.vector 30", "and fairseq's debug messages are off"

@@ -69,6 +69,15 @@ def test_cmyk(reader, tmp_path):
     assert value[0].min() > 250 and value[1:].max() < 5
 
 
+def test_16_bit_with_transparency_and_from_white_to_black(reader, tmp_path):
+    pixels = np.full((20, 20), 500, np.uint16)
+    pixels[:, 10:] = 40_000
+    value = load(reader, tmp_path, Image.fromarray(pixels), transparency=500)
+    assert value[:, :, : SIZE // 2 - 2].min() > 254 and value[:, :, SIZE // 2 + 2 :].max() < 160
+    inverted = load(reader, tmp_path, Image.fromarray(65535 - pixels), "x.tif", tiffinfo={262: 0})
+    assert torch.allclose(inverted, load(reader, tmp_path, Image.fromarray(pixels)), atol=1)
+
+
 @pytest.mark.parametrize("name", ["x.png", "x.tif"])
 def test_16_bit_is_scaled_not_clipped(reader, tmp_path, name):
     value = load(reader, tmp_path, Image.fromarray(gradient(0, 65535, np.uint16)), name)

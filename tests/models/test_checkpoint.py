@@ -218,6 +218,19 @@ def test_unrelated_checkpoints_are_not_merged(tmp_path) -> None:
         merge_checkpoints([save(stage1, tmp_path / "1.pt"), save(other, tmp_path / "2.pt")])
 
 
+def test_stages_of_different_vocabularies_are_not_merged(tmp_path) -> None:
+    stage1, stage2 = build(["text", "image"]), build(["text", "audio"], stage2_pretrain=True)
+    stage2.load_state_dict(stage1.state_dict())
+    paths = [save(stage1, tmp_path / "1.pt"), save(stage2, tmp_path / "2.pt")]
+    for path, vocabulary in zip(paths, ("first", "second"), strict=True):
+        state = torch.load(path, weights_only=True)
+        state["cfg"]["model"]["encoder"]["text_adapter"]["vocabulary"] = vocabulary
+        torch.save(state, path)
+    with pytest.raises(ValueError, match="not the vocabulary of the checkpoint"):
+        merge_checkpoints(paths)
+    assert merge_checkpoints(paths[1:])["model"]
+
+
 def build_retrieval(merged: dict) -> RetrievalModel:
     cfg = OmegaConf.structured(RetrievalModelConfig(size="tiny"))
     cfg.encoder = merged["cfg"]["model"]["encoder"]

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from one_peace.data.train_tokenizer import train_tokenizer
-from one_peace.modalities import build_readers
+from one_peace.modalities import build_readers, override_readers
 from one_peace.models import from_pretrained, hub
 from one_peace.models.retrieval import RetrievalModel, RetrievalModelConfig
 
@@ -295,6 +295,23 @@ def test_another_vocabulary_of_the_same_size_is_refused(folder, tmp_path) -> Non
     del state["cfg"]["model"]["encoder"]["text_adapter"]["vocabulary"]  # an older checkpoint does not tell
     torch.save(state, tmp_path / "old.pt")
     from_pretrained(tmp_path / "old.pt", bpe_dir=str(tmp_path / "bpe"))
+
+
+def test_readers_of_a_checkpoint_are_updated_one_option_at_a_time(folder, tmp_path) -> None:
+    state = torch.load(folder / "model.pt", weights_only=True)
+    state["cfg"]["task"] |= {"patch_image_size": None, "readers": "{image: {patch_image_size: 32, crop_pct: 0.5}}"}
+    torch.save(state, tmp_path / "model.pt")
+    for options, side in (({}, 32), ({"readers": {"text": {"max_src_length": 9}}}, 32), ({"patch_image_size": 48}, 48)):
+        config = from_pretrained(tmp_path / "model.pt", bpe_dir=str(folder / "bpe"), **options).readers["image"].config
+        assert (config.patch_image_size, config.crop_pct) == (side, 0.5)
+    both = override_readers({"image": {"crop_pct": 0.5}}, {"crop_pct": 0.6}, {"image": {"crop_pct": 0.7}, "text": {}})
+    assert both == {"image": {"crop_pct": 0.7}, "text": {}}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_embeddings_of_half_precision_are_of_unit_norm(folder, dtype) -> None:
+    embeddings = from_pretrained(folder / "model.pt", dtype=dtype).embed("text", CAPTIONS)
+    torch.testing.assert_close(embeddings.norm(dim=-1), torch.ones(len(CAPTIONS)), atol=1e-6, rtol=0)
 
 
 TRAIN_AFTER_EMBEDDING = """

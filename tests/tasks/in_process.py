@@ -12,7 +12,12 @@ from tests.tasks.cli import SMALL
 
 def make_task(name: str, data: Path, split: str | None = "valid", **options):
     """A task by name, with ``split`` of ``data`` open."""
-    checkpoint = {"save_dir": "", "best_checkpoint_metric": "loss", "maximize_best_checkpoint_metric": False}
+    checkpoint = {
+        "save_dir": "",
+        "finetune_from_model": None,
+        "best_checkpoint_metric": "loss",
+        "maximize_best_checkpoint_metric": False,
+    }
     cfg = OmegaConf.create({"common": {"seed": 1}, "checkpoint": checkpoint})
     cfg.task = OmegaConf.structured(TASK_DATACLASS_REGISTRY[name]())
     values = {"data": str(data), "bpe_dir": str(data.parent / "bpe"), **options}

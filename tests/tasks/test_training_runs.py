@@ -188,6 +188,21 @@ def test_bad_input_gives_one_clear_message(pictures, tmp_path, change, message) 
     assert "valid" not in change or "begin training epoch" not in output, "it is known before an epoch is lost"
 
 
+@pytest.mark.parametrize("start", ["resumed", "fine-tuned"])
+def test_another_vocabulary_than_that_of_the_start_is_refused(pictures, stage1, tmp_path, start) -> None:
+    shutil.copytree(pictures.parent / "bpe", tmp_path / "bpe")
+    first, second, *rest = (tmp_path / "bpe" / "dict.txt").read_text().splitlines()
+    (tmp_path / "bpe" / "dict.txt").write_text("\n".join([second, first, *rest]) + "\n")
+    (tmp_path / "run").mkdir()
+    options = train_flags(tmp_path / "run", "image_text_pretrain", patch_image_size=32, bpe_dir=tmp_path / "bpe")
+    if start == "resumed":
+        shutil.copy(stage1[0] / "checkpoint_last.pt", tmp_path / "run")
+    else:
+        options["finetune_from_model"] = stage1[0] / "checkpoint_last.pt"
+    output = run(command("train", pictures, "image_text_pretrain", **options), ok=False)
+    assert "not the vocabulary of the checkpoint" in output.strip().splitlines()[-1]
+
+
 def test_a_modality_of_the_users_own_trains_with_text(pictures, tmp_path) -> None:
     data = tmp_path / "data"
     data.mkdir()

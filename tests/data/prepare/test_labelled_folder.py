@@ -32,6 +32,14 @@ def test_folders_of_pictures(prepare, tmp_path, capsys):
     assert "no sub-folders" in capsys.readouterr().err
 
 
+def test_files_that_differ_in_their_ending_alone_have_ids_of_their_own(prepare, tmp_path):
+    write_classes(tmp_path / "test", classes=("a",), each=2)
+    (tmp_path / "test/a/a_0.JPEG").rename(tmp_path / "test/a/a_1.png")
+    write_picture(tmp_path / "test/a/x.png")
+    out = prepare("labelled_folder", "--folder test")
+    assert [row[0] for row in rows(out / "test.tsv", *COLUMNS)] == ["a/a_1.JPEG", "a/a_1.png", "a/x"]
+
+
 def test_folders_of_sounds(prepare, tmp_path, capsys):
     for number, name in enumerate(("dog", "cat")):
         write_sound(tmp_path / "sounds" / name / "deeper" / "1.wav", number)
