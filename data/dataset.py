@@ -171,7 +171,7 @@ class ManifestDataset(FairseqDataset):
         if not self.by_length:
             return int(drawn[0])
         units = self.units[drawn]
-        fits = units <= self.units[index]  # the batch has room for
+        fits = units <= self.units[index]  # into the batch
         return int(drawn[fits.argmax() if fits.any() else units.argmin()])
 
     def collater(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def override_readers(
     saved: Mapping[str, Mapping[str, Any]], flat: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """A checkpoint's ``readers`` mapping, updated by flags (``flat``) and then by another such mapping, key by key."""
-    kept = {name: {k: v for k, v in options.items() if flat.get(k) is None} for name, options in saved.items()}
+    kept = {name: {k: v for k, v in (options or {}).items() if flat.get(k) is None} for name, options in saved.items()}
     return {name: {**kept.get(name, {}), **(given.get(name) or {})} for name in (*kept, *(set(given) - set(kept)))}
 
 
