@@ -1,7 +1,5 @@
 """Objectives as pure functions, and the fairseq criterions that use them."""
 
-from one_peace.data import quiet_fairseq  # noqa: F401  # isort: skip
-
 from . import contrastive, downstream  # noqa: F401  (register the criterions)
 from .aligning import aligning_contrast
 from .boxes import box_loss, predicted_boxes

@@ -30,7 +30,7 @@ run_settings() {
         refcoco) set -- 5 64 1e-3 ;;
         nlvr2_backgrounds) set -- 2 64 1e-3 ;;
         nlvr2) set -- 2 64 3e-4 ;;
-        stage2) set -- 3 32 1e-3 ;;
+        stage2) set -- 8 32 1e-3 ;;
         avqa) set -- 5 32 3e-4 ;;
         *) set -- 10 32 1e-3 ;;
     esac
