@@ -66,7 +66,7 @@ def override_readers(
 ) -> dict[str, dict[str, Any]]:
     """A checkpoint's ``readers`` mapping, updated by flags (``flat``) and then by another such mapping, key by key."""
     kept = {name: {k: v for k, v in (options or {}).items() if flat.get(k) is None} for name, options in saved.items()}
-    return {name: {**kept.get(name, {}), **(given.get(name) or {})} for name in (*kept, *(set(given) - set(kept)))}
+    return {name: {**kept.get(name, {}), **(given.get(name) or {})} for name in kept | given}
 
 
 def build_readers(names: Iterable[str], flat: Mapping[str, Any], nested: Mapping[str, Mapping] | None = None) -> dict:

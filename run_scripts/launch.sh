@@ -103,7 +103,7 @@ train() {
     fi
     if [[ ${SMOKE:-0} == 1 ]]; then
         settings+=(common.fp16=false optimization.max_update=2 dataset.batch_size=4 dataset.num_workers=0
-            'optimization.update_freq=[1]' ++optimization.skip_remainder_batch=false ++dataset.max_valid_steps=2)
+            'optimization.update_freq=[1]' ++optimization.skip_remainder_batch=false ++dataset.max_valid_steps=1) # two batches
     fi
     if [[ ${CPU:-0} == 1 ]]; then
         settings+=(++common.cpu=true ++distributed_training.distributed_backend=gloo)

@@ -104,6 +104,8 @@ class MeasuredTask(FairseqTask):
         return (loss * 0, 0, _zero(log)) if nothing else (loss, log["sample_size"], log)
 
     def reduce_metrics(self, logging_outputs, criterion) -> None:
+        if not logging_outputs:  # of a step that ran out of memory
+            return
         super().reduce_metrics(logging_outputs, criterion)
         if "nskipped" in logging_outputs[0]:
             metrics.log_scalar_sum("skipped", sum(log["nskipped"] for log in logging_outputs))

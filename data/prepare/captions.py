@@ -61,6 +61,7 @@ def find_all(items: Sequence[Captioned], media: MediaFolder, left_out: LeftOut) 
 def write_pictures(found: Sequence[Found], path: Path, left_out: LeftOut) -> None:
     """The manifest ``path`` (columns `IMAGE_COLUMNS`); beside that of an evaluation split its candidates."""
     whole = without_damaged(found, _cells_of, "image", path, left_out)
+    left_out.finish(path)
     rows = [(item.id, item.cell, text) for item in whole for text in _captions_of(item, path)]
     write_rows(path, IMAGE_COLUMNS, rows, left_out, _write_candidates(whole, path))
 
@@ -73,6 +74,7 @@ def write_sounds(found: Sequence[Found], path: Path, left_out: LeftOut) -> None:
         if cell not in seconds:
             left_out.add_missing(cell)
     whole = without_damaged([i for i in found if i.cell in seconds], _cells_of, "audio", path, left_out)
+    left_out.finish(path)
     rows = [(i.id, i.cell, text, f"{seconds[i.cell]:.2f}") for i in whole for text in _captions_of(i, path)]
     write_rows(path, AUDIO_COLUMNS, rows, left_out, _write_candidates(whole, path))
 

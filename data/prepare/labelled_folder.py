@@ -59,6 +59,7 @@ def write_split(
         else:
             rows.append((item.id, cell, item.number, *([f"{duration:.2f}"] if modality == "audio" else [])))
     rows = without_damaged(rows, lambda row: (row[1],), modality, path, left_out)
+    left_out.finish(path)
     names = path.with_name("labels.txt")
     if names.is_file() and read_lines(names) != [clean_cell(label) for label in labels]:
         raise DataError(

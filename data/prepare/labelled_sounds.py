@@ -65,6 +65,7 @@ def write_splits(
         rows = without_damaged(rows, lambda row: (row[1],), "audio", path, left_out)
         if frame_folder:
             rows = without_damaged(rows, lambda row: row[4].split(FRAME_SEPARATOR), "image", path, left_out)
+        left_out.finish(path)
         write_rows(path, COLUMNS + ((FRAMES,) if frames else ()), rows, left_out)
 
 

@@ -189,9 +189,8 @@ def write_rows(
     """The manifest of a split, and a line about it. With ``--missing skip`` a split of which nothing is there has none.
 
     Raises:
-        DataError: media are missing and that is an error, or no row is left.
+        DataError: no row is left.
     """
-    left_out.finish(path)
     if rows or left_out.missing != "skip":
         report(path, write_manifest(path, columns, rows), note)
     else:

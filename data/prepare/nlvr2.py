@@ -59,6 +59,7 @@ def prepare(options: argparse.Namespace) -> None:
                 rows.append((id, sentence, *pair, label))
         path = options.out / f"{split}.tsv"
         rows = without_damaged(rows, lambda row: row[2:4], "image", path, left_out)
+        left_out.finish(path)
         write_rows(path, COLUMNS, rows, left_out)
 
 

@@ -85,6 +85,7 @@ def prepare(options: argparse.Namespace) -> None:
     for split, lost in left_out.items():
         path = options.out / f"{_MANIFESTS[split]}.tsv"
         whole = without_damaged(rows.get(split, []), lambda row: (row[1],), "image", path, lost)
+        lost.finish(path)
         write_rows(path, COLUMNS, whole, lost)
 
 

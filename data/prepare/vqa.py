@@ -110,6 +110,7 @@ def prepare(options: argparse.Namespace) -> None:
         left_out = LeftOut(options.missing)
         rows = list(rows_of(questions, annotations.get(split), vocabulary, pictures, media, left_out))
         rows = without_damaged(rows, lambda row: (row[1],), "image", manifest, left_out)
+        left_out.finish(manifest)
         write_rows(manifest, COLUMNS, rows, left_out)
         if split.startswith("test") and len(rows) < len(questions):
             print(f"{manifest.name}: a submission must answer all {len(questions)} questions", file=sys.stderr)

@@ -110,6 +110,14 @@ def test_flickr30k_from_any_official_file(prepare, tmp_path, source):
     assert len(rows(out / "valid.tsv", *IMAGE_COLUMNS)) == 2
 
 
+def test_nothing_is_written_of_a_split_whose_pictures_are_missing(prepare, tmp_path, capsys):
+    write_flickr30k(tmp_path)
+    (tmp_path / "flickr30k-images/1002.jpg").unlink()
+    out = prepare("flickr30k_retrieval", "--karpathy dataset_flickr30k.json --images flickr30k-images", status=1)
+    assert "valid.tsv: missing or damaged media: 1" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["train.tsv"]
+
+
 def test_flickr30k_with_an_empty_caption(prepare, tmp_path, capsys):
     write_flickr30k(tmp_path)
     tokens = tmp_path / "results_20130124.token"
