@@ -25,7 +25,7 @@ run_settings() {
     case $1 in # epochs, batch, learning rate
         stage1) set -- 3 64 1e-3 ;;
         coco_retrieval) set -- 2 64 1e-3 ;;
-        vqa) set -- 4 64 1e-3 ;;
+        vqa) set -- 12 64 1e-3 ;;
         imagenet) set -- 10 64 1e-3 ;;
         refcoco) set -- 5 64 1e-3 ;;
         nlvr2_backgrounds) set -- 2 64 1e-3 ;;
