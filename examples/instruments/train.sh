@@ -3,7 +3,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 EPOCHS="${EPOCHS:-6}"
-LR="${LR:-5e-4}"
+LR="${LR:-1e-3}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [HYDRA OVERRIDES ...]
 Trains stage 2 on what prepare.sh left in \$OUT/data, on top of a stage 1 of examples/clipart; checkpoints go to
 \$OUT/stage2, the log to \$OUT/train.log. Started again, it goes on from the last checkpoint.
