@@ -104,6 +104,10 @@ class Adapter(nn.Module, ABC):
     def relative_index(self, length: int) -> Tensor:
         """LongTensor[L, L]: the table row of each pair (query, key) of a whole sequence."""
 
+    def embed_present(self, values: Tensor, padding_BL: Tensor | None) -> Tensor:
+        """`embed`; overridden where that costs less for what is no padding (``padding_BL``, CLS first)."""
+        return self.embed(values)
+
     def init_weights(self) -> None:
         """Called when all parameters have been initialised; overridden where some start otherwise."""
 
@@ -152,9 +156,9 @@ class Adapter(nn.Module, ABC):
         Raises:
             ValueError: the padding mask does not fit the embedded length.
         """
-        units_BND = self.embed(values)
-        x_BLD = torch.cat([self.cls_embedding.expand(units_BND.shape[0], -1, -1).to(units_BND), units_BND], dim=1)
         padding_BL = self.padding_mask(values) if padding_mask is None else padding_mask
+        units_BND = self.embed_present(values, padding_BL)
+        x_BLD = torch.cat([self.cls_embedding.expand(units_BND.shape[0], -1, -1).to(units_BND), units_BND], dim=1)
         if padding_BL is not None and padding_BL.shape[1] != x_BLD.shape[1]:
             raise ValueError(
                 f"{self.name}: padding mask of {padding_BL.shape[1]} positions for a sequence of {x_BLD.shape[1]}"

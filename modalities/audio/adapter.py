@@ -123,8 +123,15 @@ class AudioAdapter(Adapter):
             nn.init.normal_(project.weight, std=norm.normalized_shape[0] ** -0.5)
 
     def embed(self, values: Tensor) -> Tensor:
+        return self.embed_present(values, None)
+
+    def embed_present(self, values: Tensor, padding_BL: Tensor | None) -> Tensor:
         stem, _, norm, project = self.embed_audios
-        return project(norm((stem.reference if self.reference else stem)(values)))
+        if self.reference:
+            return project(norm(stem.reference(values)))
+        # Asking a GPU for the lengths would wait for it; frames of padding that leak must be what they are.
+        whole = padding_BL is None or padding_BL.is_cuda or self.release_padding
+        return project(norm(stem(values, None if whole else _lengths(padding_BL[:, 1:]))))
 
     def absolute_positions(self, length: int) -> Tensor:
         return self.embed_positions.weight[:length]
@@ -147,3 +154,9 @@ class AudioAdapter(Adapter):
     def relative_index(self, length: int) -> Tensor:
         device = self.rel_pos_table_list[0].weight.device
         return token_buckets(length, self.config.bucket_size, device)
+
+
+def _lengths(padding_BN: Tensor) -> list[int]:
+    """Of each row up to its last unit that is no padding; 1 if all are."""
+    places_N = torch.arange(1, padding_BN.shape[1] + 1, device=padding_BN.device)
+    return places_N.where(~padding_BN, 1).amax(1).tolist()

@@ -37,13 +37,26 @@ class ConvStem(nn.Module):
             self.conv_layers.append(nn.Sequential(conv, nn.Identity(), _ChannelsLastNorm(width), nn.GELU()))
             channels = width
 
-    def forward(self, x_BT: Tensor) -> Tensor:
-        """Features x_BNC, clip by clip. Kept for backward: each convolution's output but the first, which is cheap."""
+    def forward(self, x_BT: Tensor, frames: Sequence[int] | None = None) -> Tensor:
+        """Features x_BNC, clip by clip. Kept for backward: each convolution's output but the first, which is cheap.
+
+        Args:
+            x_BT: waveforms, padded at their ends.
+            frames: how many frames of each clip to compute, at least one; the others are zeros. All by default.
+        """
         strides = [layer[0].stride[0] for layer in self.conv_layers]
         parameters = []
         for conv, _, (_, norm), _ in self.conv_layers:
             parameters += [conv.weight, conv.bias, norm.weight, norm.bias]
-        return _Stem.apply(x_BT, strides, *parameters)
+        lengths = [x_BT.shape[1]] * len(x_BT) if frames is None else [self._num_samples(n, x_BT) for n in frames]
+        return _Stem.apply(x_BT, lengths, strides, *parameters)
+
+    def _num_samples(self, frames: int, x_BT: Tensor) -> int:
+        """Of a waveform, from the first on, that so many frames are made of."""
+        samples = frames
+        for conv, *_ in reversed(self.conv_layers):
+            samples = (samples - 1) * conv.stride[0] + conv.kernel_size[0]
+        return min(samples, x_BT.shape[1])
 
     def reference(self, x_BT: Tensor) -> Tensor:
         """The same, layer by layer over the whole batch."""
@@ -55,35 +68,39 @@ class ConvStem(nn.Module):
 
 class _Stem(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x_BT, strides, *parameters):
+    def forward(ctx, x_BT, lengths, strides, *parameters):
         layers = [_Layer(*parameters[4 * i : 4 * i + 4], stride) for i, stride in enumerate(strides)]
-        kept, outputs = [], []
+        kept, frames = [], x_BT.shape[1]
+        for layer in layers:
+            frames = layer.num_frames(frames)
+        out_BNC = x_BT.new_zeros(len(x_BT), frames, parameters[-1].shape[0])
         keep = any(ctx.needs_input_grad)
-        for x_T in x_BT:
-            z_NC = layers[0].convolve(x_T[:, None])
+        for x_T, length, out_NC in zip(x_BT, lengths, out_BNC, strict=True):
+            z_NC = layers[0].convolve(x_T[:length, None])
             for before, layer in itertools.pairwise(layers):
                 z_NC = layer.convolve(before.activate(z_NC))
                 if keep:
                     kept.append(z_NC)
-            outputs.append(layers[-1].activate(z_NC))
-        ctx.strides = strides
+            out_NC[: len(z_NC)] = layers[-1].activate(z_NC)
+        ctx.lengths, ctx.strides = lengths, strides
         ctx.save_for_backward(x_BT, *parameters, *kept)
-        return torch.stack(outputs)
+        return out_BNC
 
     @staticmethod
     def backward(ctx, d_out):
         n = len(ctx.strides)
         x_BT, parameters, kept = ctx.saved_tensors[0], ctx.saved_tensors[1 : 4 * n + 1], ctx.saved_tensors[4 * n + 1 :]
         layers = [_Layer(*parameters[4 * i : 4 * i + 4], stride) for i, stride in enumerate(ctx.strides)]
-        for b, x_T in enumerate(x_BT):
-            z = [layers[0].convolve(x_T[:, None]), *kept[(n - 1) * b : (n - 1) * (b + 1)]]
-            d_NC = d_out[b]
+        kept = iter(kept)
+        for x_T, length, d_NC in zip(x_BT, ctx.lengths, d_out, strict=True):
+            z = [layers[0].convolve(x_T[:length, None]), *itertools.islice(kept, n - 1)]
+            d_NC = d_NC[: len(z[-1])]
             for i in range(n - 1, 0, -1):
                 d_NC = layers[i].activate_backward(d_NC, z[i])
                 d_NC = layers[i].convolve_backward(d_NC, layers[i - 1].activate(z[i - 1]))
                 z.pop()
-            layers[0].convolve_backward(layers[0].activate_backward(d_NC, z[0]), x_T[:, None], d_input=False)
-        return None, None, *[grad for layer in layers for grad in layer.gradients()]
+            layers[0].convolve_backward(layers[0].activate_backward(d_NC, z[0]), x_T[:length, None], d_input=False)
+        return None, None, None, *[grad for layer in layers for grad in layer.gradients()]
 
 
 class _Layer:
@@ -96,6 +113,10 @@ class _Layer:
         self.scale, self.shift = scale, shift
         self.d_weight: Tensor | None = None
         self.d_rest: list[Tensor | None] = []
+
+    def num_frames(self, length: int) -> int:
+        """What `convolve` makes of so many samples or frames."""
+        return (length - self.kernel) // self.stride + 1
 
     def _windows(self, x_NC: Tensor, frames: int, read_only: bool = True) -> Iterator[tuple[slice, Tensor]]:
         """Rows of the weight, and the view of ``x_NC`` they multiply; together all taps of all windows.
@@ -115,9 +136,8 @@ class _Layer:
 
     def convolve(self, x_NC: Tensor) -> Tensor:
         x_NC = x_NC.contiguous()
-        frames = (len(x_NC) - self.kernel) // self.stride + 1
         y_NC = None
-        for rows, view in self._windows(x_NC, frames):
+        for rows, view in self._windows(x_NC, self.num_frames(len(x_NC))):
             y_NC = view @ self.weight[rows] if y_NC is None else y_NC.addmm_(view, self.weight[rows])
         return y_NC if self.bias is None else y_NC.add_(self.bias)
 

@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from one_peace.benchmarks.machine import flops
 from one_peace.modalities.audio.stem import ConvStem
 from one_peace.modalities.image.adapter import HmlpStem
 
@@ -32,6 +35,31 @@ def compare(stem, x: torch.Tensor) -> None:
 def test_audio(spec, bias: bool, samples: int) -> None:
     torch.manual_seed(0)
     compare(ConvStem(spec, bias).double(), torch.randn(3, samples, dtype=torch.float64))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 38), min_size=1, max_size=4), st.integers(0, 9))
+def test_audio_of_other_lengths(frames: list[int], seed: int) -> None:
+    """What is no padding is the same, with the same gradients, as where padding is computed."""
+    torch.manual_seed(seed)
+    stem, x = ConvStem([(4, 7, 5), (6, 4, 2)], True).double(), torch.randn(len(frames), 400, dtype=torch.float64)
+    present = torch.arange(38) < torch.tensor(frames)[:, None]
+    results = []
+    for y in (stem(x, frames), stem.reference(x)):
+        y = y * present[..., None]
+        stem.zero_grad()
+        (y * torch.linspace(-1, 1, 6)).sum().backward()
+        results.append([y.detach(), *(p.grad for p in stem.parameters())])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-7)
+    assert not stem(x, frames)[~present].any()
+
+
+def test_padding_of_audio_costs_nothing() -> None:
+    stem, x = ConvStem([(8, 10, 5), (8, 3, 2)], False), torch.randn(4, 4000)
+    whole, half = (flops(lambda frames=frames: stem(x, frames).sum().backward()) for frames in (None, [100] * 4))
+    assert stem(x).shape[1] == 399
+    assert half <= 0.26 * whole
 
 
 def test_audio_keeps_each_products_output_once_and_no_other() -> None:
