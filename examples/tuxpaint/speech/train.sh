@@ -2,11 +2,12 @@
 # Stage 1 on pictures and captions in ten languages, then stage 2 on recordings, by run_scripts/pretrain/stage2.yaml.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
-STAGE1_UPDATES="${STAGE1_UPDATES:-3000}"
+STAGE1_UPDATES="${STAGE1_UPDATES:-2500}"
 STAGE1_LR="${STAGE1_LR:-1e-3}"
 UPDATES="${UPDATES:-4500}"
-BATCH="${BATCH:-32}"
-LR="${LR:-3e-4}"
+BATCH="${BATCH:-128}"
+LR="${LR:-1e-3}"
+DENOISING="${DENOISING:-0}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [HYDRA OVERRIDES ...]
 Trains stage 1 on \$OUT/data (checkpoints in \$OUT/checkpoints, the best one in \$OUT/stage1.pt, the log in
 \$OUT/train.log) and stage 2 on \$OUT/sounds (\$OUT/stage2, with its log), and joins both in \$OUT/one_peace.pt. Started
@@ -15,14 +16,19 @@ again, it goes on from the last checkpoint.
   STAGE1=$STAGE1 (trained only if there is no such file)
   STAGE1_UPDATES=$STAGE1_UPDATES  STAGE1_LR=$STAGE1_LR  THREADS=$OMP_NUM_THREADS
   UPDATES=$UPDATES  BATCH=$BATCH  LR=$LR  STEM='$STEM'
+  DENOISING=$DENOISING   1: the denoising contrast too, in both stages; an update costs two to three times as much
   CPU=1    leave GPUs alone
   BF16=1   bfloat16: half as fast again on CPUs that multiply it (avx512_bf16, amx_bf16)
 OVERRIDES are stage 2's and win, such as criterion.dcl_audio_alpha=0.5." "$@"
 [ -f "$OUT/sounds/train.tsv" ] || { echo "no $OUT/sounds/train.tsv: run prepare.sh first" >&2; exit 1; }
 export CPU="${CPU:-$("$PYTHON" -c 'import torch; print(int(not torch.cuda.is_available()))')}"
 
+flags=(--validate-interval-updates 1000) overrides=() # of thousands of pairs: half a minute each
+if [ "$DENOISING" != 1 ]; then
+    flags+=(--dcl-text-alpha 0 --dcl-image-alpha 0 --dcl-vl-text-alpha 0 --dcl-vl-image-alpha 0)
+    overrides+=(criterion.dcl_audio_alpha=0 criterion.dcl_al_text_alpha=0 criterion.dcl_al_audio_alpha=0)
+fi
 if [ ! -f "$STAGE1" ]; then
-    flags=()
     [ "$CPU" != 1 ] || flags+=(--cpu)
     env -u BATCH UPDATES="$STAGE1_UPDATES" LR="$STAGE1_LR" bash "$ROOT/examples/tuxpaint/train.sh" "${flags[@]}"
     cp "$OUT/checkpoints/checkpoint_best.pt" "$STAGE1"
@@ -30,7 +36,7 @@ fi
 DATA="$OUT/sounds" BPE="$OUT/data/bpe" STAGE1="$STAGE1" OUT="$OUT/stage2" SIZE=tiny \
     bash "$ROOT/run_scripts/pretrain/stage2.sh" \
     "${SMALL_RUN[@]}" "${SHORT_SOUNDS[@]}" dataset.num_workers=1 dataset.batch_size="$BATCH" "optimization.lr=[$LR]" \
-    model.encoder.drop_path_rate=0.1 optimization.max_epoch=0 ++optimization.max_update="$UPDATES" \
+    model.encoder.drop_path_rate=0 optimization.max_epoch=0 ++optimization.max_update="$UPDATES" \
     "dataset.valid_subset='valid,held_out'" ++dataset.validate_interval=1000000 ++dataset.validate_interval_updates=500 \
-    "$@"
+    "${overrides[@]}" "$@"
 "$PYTHON" -m one_peace.models.merge "$STAGE1" "$OUT/stage2/checkpoint_best.pt" --out "$OUT/one_peace.pt"
