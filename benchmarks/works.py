@@ -36,6 +36,8 @@ SAMPLE_RATE = 16000
 RELEASED_STEM = {"feature_embed_dim": 512, "feature_encoder_spec": RELEASED_SPEC, "mel_stem": False}
 # Tokens of captions as data sets have them, in no order: most are short, some twice as long.
 MIXED_TOKENS = [11, 8, 14, 24, 9, 12, 4, 10, 17, 7, 13, 9, 20, 6, 11, 15]
+# Seconds of short clips, in no order.
+MIXED_SECONDS = [1.4, 3.1, 1.0, 2.2, 5.0, 1.0, 1.8, 4.2, 1.2, 2.7, 1.0, 3.6, 1.5, 2.0, 1.1, 2.4]
 
 
 @dataclass(frozen=True)
@@ -110,12 +112,12 @@ def frames(seconds: float) -> int:
     return conv_output_length(int(seconds * SAMPLE_RATE), parse_conv_spec(RELEASED_SPEC))
 
 
-def sounds(batch: int, seconds: float) -> dict[str, Tensor]:
-    """Random sounds, none padded."""
-    return {
-        "values": torch.randn(batch, int(seconds * SAMPLE_RATE)),
-        "padding_mask": padding_mask([frames(seconds)] * batch),
-    }
+def sounds(seconds: list[float]) -> dict[str, Tensor]:
+    """Random sounds of so many seconds, padded to the longest."""
+    values_BT = torch.randn(len(seconds), int(max(seconds) * SAMPLE_RATE))
+    for wave, length in zip(values_BT, seconds, strict=True):
+        wave[int(length * SAMPLE_RATE) :] = 0
+    return {"values": values_BT, "padding_mask": padding_mask([frames(length) for length in seconds])}
 
 
 def stage1(how: Build, batch: int, side: int) -> Work:
@@ -150,7 +152,7 @@ def stage2(how: Build, batch: int, seconds: float) -> Work:
             "audio": collate_masks([span_mask(frames(seconds), 0.45) for _ in lengths]),
         },
     }
-    return step(how, model, criterion, {"text": captions(lengths), "audio": sounds(batch, seconds)}, masks)
+    return step(how, model, criterion, {"text": captions(lengths), "audio": sounds([seconds] * batch)}, masks)
 
 
 def finetune(how: Build, batch: int, side: int) -> Work:
@@ -240,7 +242,8 @@ WORKS: dict[str, Callable[[Build], Work]] = {
     "embed_image": lambda how: embed(how, "image", pictures(16, 128)),
     "embed_text": lambda how: embed(how, "text", captions(caption_lengths(16))),
     "embed_text_mixed": lambda how: embed(how, "text", captions(MIXED_TOKENS)),
-    "embed_audio": lambda how: embed(how, "audio", sounds(16, 5)),
+    "embed_audio": lambda how: embed(how, "audio", sounds([5] * 16)),
+    "embed_audio_mixed": lambda how: embed(how, "audio", sounds(MIXED_SECONDS)),
     "embed_image_int8": lambda how: embed(how, "image", pictures(16, 128), int8=True),
     "embed_text_int8": lambda how: embed(how, "text", captions(caption_lengths(16)), int8=True),
 }
