@@ -121,11 +121,11 @@ class _Layer:
     def _windows(self, x_NC: Tensor, frames: int, read_only: bool = True) -> Iterator[tuple[slice, Tensor]]:
         """Rows of the weight, and the view of ``x_NC`` they multiply; together all taps of all windows.
 
-        Where copied windows are smaller than what comes of them, as on a waveform, one product is faster than several.
+        Windows of a waveform are small enough to be copied: one product is faster than several.
         """
         channels = x_NC.shape[1]
-        if read_only and self.kernel * channels < self.weight.shape[1]:
-            yield slice(None), x_NC.unfold(0, self.kernel, self.stride).transpose(1, 2).flatten(1)
+        if read_only and channels == 1:
+            yield slice(None), x_NC.as_strided((frames, self.kernel), (self.stride, 1)).contiguous()
             return
         for tap in range(0, self.kernel, self.stride):
             taps = min(self.stride, self.kernel - tap)
