@@ -128,12 +128,16 @@ def test_views(made):
     assert [Path(image).stem for image in of_hen0] == ["hen0", "hen1"], "either picture is right"
 
 
-@pytest.fixture(scope="module")
-def trained(made):
-    environment = {**os.environ, "OUT": str(made), "STAGE1_UPDATES": "2", "UPDATES": "2", "BATCH": "8", "CPU": "1"}
+def train(out, **variables):
+    environment = {**os.environ, "OUT": str(out), "STAGE1_UPDATES": "2", "BATCH": "8", "CPU": "1", **variables}
     command = ["bash", FOLDER / "train.sh", "dataset.num_workers=0"]
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def trained(made):
+    train(made, UPDATES="2")
     return made
 
 
@@ -142,7 +146,8 @@ def test_training_moves_sounds_only(trained):
     assert all(torch.equal(value, joined[key]) for key, value in stage1.items() if key in joined)
     assert joined["audio_proj.weight"].shape == joined["text_proj.weight"].shape
     log = (trained / "stage2/hydra_train.log").read_text()
-    assert "dcl_al_audio_loss" in log and "valid on 'held_out' subset" in log
+    assert "atc_loss" in log and "dcl_audio_loss" not in log and "valid on 'held_out' subset" in log
+    assert "dcl_vl_image_loss" not in (trained / "train.log").read_text()
 
 
 def test_evaluation(trained, tmp_path, capsys):
@@ -157,6 +162,11 @@ def test_evaluation(trained, tmp_path, capsys):
         [*arguments, "--out", str(tmp_path / "map.png"), "--limit", "6", "--colours", "kind", "--links", "2"]
     )
     assert (tmp_path / "report.png").is_file() and (tmp_path / "map.png").is_file()
+
+
+def test_training_goes_on_with_denoising(trained):
+    train(trained, UPDATES="3", DENOISING="1")
+    assert "dcl_al_audio_loss" in (trained / "stage2/hydra_train.log").read_text()
 
 
 @pytest.mark.parametrize("script", ["prepare.sh", "train.sh", "evaluate.sh"])
