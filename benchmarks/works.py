@@ -33,7 +33,7 @@ from one_peace.optim import AdjustAdam, AdjustAdamConfig, tag_parameters
 VOCABULARY, TOKENS = 50264, 24
 SAMPLE_RATE = 16000
 # Sizes below base have a stem of their own; measured is the released one.
-RELEASED_STEM = {"feature_embed_dim": 512, "feature_encoder_spec": RELEASED_SPEC, "mel_stem": False}
+RELEASED_STEM = {"feature_embed_dim": 512, "feature_encoder_spec": RELEASED_SPEC, "log_mel": False}
 # Tokens of captions as data sets have them, in no order: most are short, some twice as long.
 MIXED_TOKENS = [11, 8, 14, 24, 9, 12, 4, 10, 17, 7, 13, 9, 20, 6, 11, 15]
 # Seconds of short clips, in no order.

@@ -17,20 +17,20 @@ def _size(dim: int, ffn: int, layers: int, heads: int) -> dict[str, object]:
     return {"embed_dim": dim, "ffn_embed_dim": ffn, "layers": layers, "attention_heads": heads, "init_std": std}
 
 
-# An audio stem of two convolutions that start as a mel spectrogram, with as many frames as the released seven, which
+# An audio stem of a log-mel spectrogram and a convolution, with as many frames as of the released seven, which
 # would cost more than the encoder at these widths, and learn little from thousands of clips.
-_MEL_STEM = {"audio_adapter": {"feature_encoder_spec": "[(256, 240, 160), (128, 2, 2)]", "mel_stem": True}}
+_LOG_MEL = {"audio_adapter": {"feature_encoder_spec": "[(80, 400, 320), (128, 1, 1)]", "log_mel": True}}
 _DECODER = {"use_layer_scale": False}
 _SINES = {"image_adapter": {"sine_positions": True}}
 
 SIZES: dict[str, dict[str, dict[str, object]]] = {
     "tiny": {
         # A few thousand updates must do: residual branches start at 0.3 instead of 1e-6.
-        "encoder": _size(192, 512, 4, 6) | {"layer_scale_init_value": 0.3} | _MEL_STEM | _SINES,
+        "encoder": _size(192, 512, 4, 6) | {"layer_scale_init_value": 0.3} | _LOG_MEL | _SINES,
         "decoder": _size(96, 256, 1, 3) | _DECODER | _SINES,
     },
     "small": {
-        "encoder": _size(384, 1536, 6, 6) | {"layer_scale_init_value": 1e-2} | _MEL_STEM | _SINES,
+        "encoder": _size(384, 1536, 6, 6) | {"layer_scale_init_value": 1e-2} | _LOG_MEL | _SINES,
         "decoder": _size(192, 768, 2, 6) | _DECODER | _SINES,
     },
     "base": {"encoder": _size(768, 3072, 12, 12), "decoder": _size(384, 1024, 2, 6) | _DECODER},

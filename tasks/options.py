@@ -39,7 +39,7 @@ class ReaderOptions(FairseqDataclass):
     erase_prob: Optional[float] = field(default=None, metadata={"help": "image: a rectangle erased in training"})
     max_duration: Optional[float] = field(default=None, metadata={"help": "audio: seconds kept"})
     feature_encoder_spec: Optional[str] = field(
-        default=None, metadata={"help": "audio: convolutions of the stem, here and in the model"}
+        default=None, metadata={"help": "audio: the stem's layers, here and in the model"}
     )
     audio_mask_prob_adjust: Optional[float] = field(
         default=None, metadata={"help": "audio: added to the ratio of spans"}

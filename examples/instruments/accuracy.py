@@ -15,7 +15,11 @@ from one_peace.data.manifest import Manifest
 from one_peace.data.prepare.files import write_text
 from one_peace.examples.instruments.general_midi import FAMILIES, instruments
 
-SPLITS = {"valid": "the first font, notes never played", "test": "the other font"}
+SPLITS = {
+    "valid": "the first font, notes never played",
+    "dev": "a second font, to choose by",
+    "test": "the other font",
+}
 Answers = list[tuple[str, str]]
 """(predicted, right) of each clip."""
 

@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 CHECKPOINT="${CHECKPOINT:-$OUT/stage2/checkpoint_best.pt}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [OPTIONS]
-Joins both stages in \$OUT/one_peace.pt, names the sounds of both fonts by what instruments and families are called
+Joins both stages in \$OUT/one_peace.pt, names the sounds of all fonts by what instruments and families are called
 (\$OUT/results/accuracy.md), searches pictures by sounds (\$OUT/report/report.md and report.png), and draws
 \$OUT/report/curves.png of stage 2 and map.png of pictures, names and sounds of the other font.
   OUT=$OUT
@@ -19,7 +19,7 @@ needs "$CHECKPOINT" "run train.sh first"
 
 # name CLASSES COLUMN: what the sounds are called, out of data/CLASSES.txt; COLUMN has the right answers.
 name() {
-    SPLITS="valid test" CHECKPOINT="$OUT/one_peace.pt" RESULTS="$OUT/results/$1" MODALITY=audio BATCH="$BATCH" \
+    SPLITS="valid dev test" CHECKPOINT="$OUT/one_peace.pt" RESULTS="$OUT/results/$1" MODALITY=audio BATCH="$BATCH" \
         LABELS="$DATA/$1.txt" PROMPTS="$ROOT/examples/instruments/prompts.txt" \
         bash "$ROOT/run_scripts/zero_shot/evaluate.sh" --selected-cols "uniq_id,audio,$2" --max-duration 2
 }

@@ -7,7 +7,7 @@ import numpy as np
 
 from one_peace.examples.instruments.general_midi import Instrument
 
-SPLITS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test", "dev")
 PITCHES = ("low", "middle", "high")
 EFFECTS = "sound effects"
 _UNSEEN = 5  # every so manieth key of an instrument is not for training
@@ -47,7 +47,7 @@ class Music:
 def compose(instrument: Instrument, split: str, rng: np.random.Generator) -> Music:
     """What the instrument plays: half of all clips are one note, the rest notes in turn or a chord.
 
-    Every fifth key is for validation alone, the other keys are for training; the test uses all.
+    Of the font that is trained on, every fifth key is for validation alone; of other fonts all are played.
     """
     third = int(rng.integers(3))
     keys = keys_of(instrument, split)
@@ -70,7 +70,8 @@ def compose(instrument: Instrument, split: str, rng: np.random.Generator) -> Mus
 def keys_of(instrument: Instrument, split: str) -> list[int]:
     """The keys that an instrument may play in a split."""
     keys = range(instrument.lowest, instrument.highest + 1)
-    return [k for k in keys if split == "test" or ((k + instrument.program) % _UNSEEN == 0) == (split == "valid")]
+    other_font = split in ("test", "dev")
+    return [k for k in keys if other_font or ((k + instrument.program) % _UNSEEN == 0) == (split == "valid")]
 
 
 def _third(instrument: Instrument, key: int) -> int:

@@ -1,10 +1,12 @@
-"""Plays the instruments of two sound fonts: ``python -m one_peace.examples.instruments.prepare --out DIR``.
+"""Plays the instruments of three sound fonts: ``python -m one_peace.examples.instruments.prepare --out DIR``.
 
-Fetches the Debian packages fluid-soundfont-gm and timgm6mb-soundfont (no root, nothing is installed) and writes
+Fetches the Debian packages fluid-soundfont-gm, csound-soundfont and timgm6mb-soundfont (no root, nothing is installed)
+and writes
 
     train.tsv     uniq_id, audio, text, label, family: clips of the first font
     valid.tsv     the same columns: notes of the first font that train.tsv never plays
-    test.tsv      the same columns: clips of the second font, of which nothing is trained on
+    dev.tsv       the same columns: clips of the second font, to choose checkpoints and settings by
+    test.tsv      the same columns: clips of the third font, which nothing is trained on or chosen by
     sounds/       the clips, FLAC at 16 kHz
     labels.txt, families.txt      what there is to tell apart, as a sentence calls it: 128 instruments, 16 families
 
@@ -28,7 +30,7 @@ from one_peace.examples.instruments.music import SPLITS, compose
 from one_peace.examples.instruments.sounds import RATE, FontError, SoundFont, colour, level
 from one_peace.examples.tuxpaint.debian import PackageError, fetch_package, unpack_package
 
-PACKAGES = {"train": "fluid-soundfont-gm", "test": "timgm6mb-soundfont"}
+PACKAGES = {"train": "fluid-soundfont-gm", "dev": "csound-soundfont", "test": "timgm6mb-soundfont"}
 COLUMNS = ("uniq_id", "audio", "text", "label", "family")
 _TRIES = 10
 _TUNING = 2.4  # semitones
@@ -91,24 +93,28 @@ def _font(package: str, file: Path | None, cache: Path) -> SoundFont:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m one_peace.examples.instruments.prepare", description="Play the instruments of two sound fonts."
+        prog="python -m one_peace.examples.instruments.prepare",
+        description="Play the instruments of three sound fonts.",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for manifests and sounds")
     parser.add_argument("--cache", type=Path, help="folder for the packages (default: OUT/../package)")
     parser.add_argument("--font", type=Path, help="a General MIDI .sf2 to train on (default: the package's)")
+    parser.add_argument("--dev-font", type=Path, help="another one to choose by (default: the package's)")
     parser.add_argument("--test-font", type=Path, help="another one to test on (default: the package's)")
-    parser.add_argument("--clips", type=int, default=96, help="training clips an instrument (default %(default)s)")
+    parser.add_argument("--clips", type=int, default=128, help="training clips an instrument (default %(default)s)")
     parser.add_argument("--valid-clips", type=int, default=4, help="validation clips (default %(default)s)")
     parser.add_argument("--test-clips", type=int, default=10, help="test clips (default %(default)s)")
+    parser.add_argument("--dev-clips", type=int, default=4, help="clips of the font to choose by (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="other clips of the same kind (default %(default)s)")
     args = parser.parse_args(argv)
-    clips = dict(zip(SPLITS, (args.clips, args.valid_clips, args.test_clips), strict=True))
+    clips = dict(zip(SPLITS, (args.clips, args.valid_clips, args.test_clips, args.dev_clips), strict=True))
     if min(clips.values()) < 1:
         parser.error("each split needs at least one clip an instrument")
     cache = args.cache or args.out.resolve().parent / "package"
     try:
-        first = _font(PACKAGES["train"], args.font, cache)
-        fonts = {"train": first, "valid": first, "test": _font(PACKAGES["test"], args.test_font, cache)}
+        files = {"train": args.font, "dev": args.dev_font, "test": args.test_font}
+        fonts = {split: _font(package, files[split], cache) for split, package in PACKAGES.items()}
+        fonts["valid"] = fonts["train"]
         written = write_clips(fonts, clips, args.out, args.seed)
     except (PackageError, FontError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,5 +1,5 @@
 # Shared by prepare.sh, train.sh and evaluate.sh; sourced, not run.
 EXAMPLE=instruments
 source "$(dirname "${BASH_SOURCE[0]}")/../clipart/stage1.sh"
-BATCH="${BATCH:-32}"
+BATCH="${BATCH:-128}"
 export PATH="$(dirname "$PYTHON"):$PATH" SIZE="${SIZE:-tiny}" BPE="$CLIPART/data/bpe" DATA="$OUT/data"

@@ -78,7 +78,10 @@ class SoundFont:
 
 
 def colour(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """float32[samples]: as another recording might be, in another room: bass, middle, treble, echo and noise."""
+    """float32[samples]: half of all clips as they are, half as another recording might be, in another room: with other
+    bass, middle, treble, echo and noise."""
+    if rng.random() < 0.5:
+        return level(wave)
     sound = torch.from_numpy(wave)
     bass, middle, treble = rng.uniform(-_DECIBELS, _DECIBELS, 3)
     sound = torchaudio.functional.bass_biquad(sound, RATE, bass, 300)

@@ -2,11 +2,13 @@
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 PYTHON="${PYTHON:-$([ -x "$ROOT/.venv/bin/python" ] && echo "$ROOT/.venv/bin/python" || command -v python3)}"
 OUT="$(realpath -m "${OUT:-$ROOT/outputs/${EXAMPLE:-tuxpaint}}")"
-# The audio stem: 25 frames a second instead of 50, windows of 32 ms
-STEM="${STEM:-[(256, 512, 160), (128, 4, 4)]}"
+# The audio stem: a spectrogram of 80 bands, 12.5 frames a second instead of 50 of eight windows each
+STEM="${STEM:-[(80, 512, 160), (256, 8, 8)]}"
 SHORT_SOUNDS=(task.max_duration=2 "++task.feature_encoder_spec='$STEM'")
 # What a run this small has no use for: half precision, gradients of several batches, activations computed again
 SMALL_RUN=(common.fp16=false "optimization.update_freq=[1]" model.encoder.checkpoint_activations=false)
+# Stage 2 without the denoising contrast
+ALIGNING_ALONE=(criterion.dcl_audio_alpha=0 criterion.dcl_al_text_alpha=0 criterion.dcl_al_audio_alpha=0)
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
 # curves LOG METRIC...: $OUT/report/curves.png of a run of stage 2, if there is its LOG.

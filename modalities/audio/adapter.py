@@ -13,7 +13,6 @@ from ..adapter import LAYER_NORM_EPS, Adapter, AdapterConfig
 from ..registry import register_modality
 from ..relative_positions import MAX_POSITIONS, num_token_buckets, token_buckets
 from .conv_spec import RELEASED_SPEC, parse_conv_spec
-from .mel import init_as_mel
 from .reader import AudioReader
 from .stem import ConvStem
 
@@ -29,10 +28,11 @@ class AudioAdapterConfig(AdapterConfig):
     feature_encoder_spec: str | None = field(
         default=RELEASED_SPEC, metadata={"help": "convolutions of the stem: (channels, kernel, stride) each"}
     )
-    mel_stem: bool = field(
+    log_mel: bool = field(
         default=False,
         metadata={
-            "help": "the stem starts as a mel spectrogram, not as noise: in thousands of updates noise is not learned"
+            "help": "the stem's first layer is no convolution but a log-mel spectrogram (bands, window, hop): in "
+            "thousands of updates none is learned"
         },
     )
     conv_bias: bool = field(default=False, metadata={"help": "biases in the stem's convolutions"})
@@ -93,13 +93,8 @@ class AudioAdapter(Adapter):
                 raise ValueError(
                     f"feature_embed_dim={config.feature_embed_dim}, but feature_encoder_spec ends with {channels}"
                 )
-            if config.mel_stem and len(layers) < 2:
-                raise ValueError(
-                    f"mel_stem: feature_encoder_spec {config.feature_encoder_spec!r} has one convolution; give it "
-                    "two, or start from noise: --encoder '{audio_adapter: {mel_stem: false}}'"
-                )
             self.embed_audios = nn.Sequential(
-                ConvStem(layers, config.conv_bias),
+                ConvStem(layers, config.conv_bias, config.log_mel),
                 nn.Identity(),  # no parameters, but a number in released names
                 nn.LayerNorm(channels, eps=LAYER_NORM_EPS),
                 nn.Linear(channels, embed_dim),
@@ -116,9 +111,8 @@ class AudioAdapter(Adapter):
                 self.embed_positions = convs
 
     def init_weights(self) -> None:
-        if self.config.mel_stem and hasattr(self, "embed_audios"):
-            stem, _, norm, project = self.embed_audios
-            init_as_mel(stem.conv_layers[0][0], stem.conv_layers[1][0])
+        if self.config.log_mel and hasattr(self, "embed_audios"):
+            *_, norm, project = self.embed_audios
             # of unit variance, or positions, which end in a norm, drown what is heard
             nn.init.normal_(project.weight, std=norm.normalized_shape[0] ** -0.5)
 

@@ -1,56 +1,51 @@
-"""First weights of an audio stem that make of a waveform what a mel spectrogram shows.
+"""A log-mel spectrogram, the first layer of small models' audio stems.
 
-Learning a frequency analysis from noise takes more clips than small models are trained on. Legend: C channels, K taps,
-F frequencies.
+Learning a frequency analysis from noise takes more clips than small models are trained on; and what tells one violin
+from another lies in partials far fainter than the loudest one, which only a logarithm brings up.
 """
 
-import math
+import warnings
+from functools import lru_cache
 
 import torch
-from torch import Tensor, nn
+from torch import FloatTensor, Tensor
+from torchaudio.transforms import MelSpectrogram
 
 from .reader import SAMPLE_RATE
 
-LOWEST, HIGHEST = 60.0, 7600.0  # Hz
-PHASES = 4  # a quarter of a period apart: after rectification their sum no longer depends on when a wave began
+FLOOR = 1e-5  # of the power of noise as loud as a clip is on average: 50 decibels below it all is silence
+_MEAN = _DEVIATION = 4.0  # about, of clips of speech and of music: a unit's features start at unit variance
 
 
-def init_as_mel(first: nn.Conv1d, second: nn.Conv1d) -> None:
-    """Sets the weights of a stem's first two convolutions, which a norm and a GELU part; in place.
+def log_mel(x_BT: Tensor, bands: int, window: int, hop: int) -> FloatTensor:
+    """float32[B, N, bands] of waveforms of unit variance, about normally distributed.
 
-    ``first`` becomes a bank of filters, `PHASES` for each frequency; ``second`` adds the rectified phases, and its
-    taps, to magnitudes and mixes those of all frequencies by a random rotation, so that the GELU after it loses none.
+    The N windows are those of a convolution with kernel ``window`` and stride ``hop``. Computed in float32 on any
+    precision: powers span ten decades.
+    """
+    with torch.autocast(x_BT.device.type, enabled=False):
+        power_BMN = mel_spectrogram(bands, window, hop, x_BT.device)(x_BT.float())
+        return ((power_BMN + FLOOR).log() + _MEAN).div_(_DEVIATION).transpose(1, 2).contiguous()
+
+
+@lru_cache(maxsize=16)
+def mel_spectrogram(bands: int, window: int, hop: int, device: torch.device) -> MelSpectrogram:
+    """Powers in ``bands`` evenly spaced in mel (Slaney's); 1 for white noise of unit variance, times a band's width.
+
+    Not part of any module: whoever casts or saves a model leaves it alone.
 
     Raises:
-        ValueError: ``first`` has no whole number of frequencies.
+        ValueError: ``window`` is too short to tell so many bands apart.
     """
-    channels, taps = first.out_channels, first.kernel_size[0]
-    if channels % PHASES:
-        raise ValueError(
-            f"mel_stem: {channels} channels of the first convolution are no multiple of {PHASES}; give it "
-            "others, or start from noise: --encoder '{audio_adapter: {mel_stem: false}}'"
+    with warnings.catch_warnings(), torch.device("cpu"):
+        warnings.simplefilter("ignore")  # of empty bands, refused below
+        transform = MelSpectrogram(
+            SAMPLE_RATE, window, hop_length=hop, n_mels=bands, center=False, normalized=True, mel_scale="slaney"
         )
-    with torch.no_grad():
-        first.weight.copy_(mel_filters(channels // PHASES, taps)[:, None])
-        mix_CF = nn.init.orthogonal_(second.weight.new_empty(second.out_channels, channels // PHASES))
-        second.weight.copy_(mix_CF.repeat_interleave(PHASES, dim=1)[:, :, None].expand_as(second.weight))
-
-
-def mel_filters(frequencies: int, taps: int) -> Tensor:
-    """float32[C, K], C = `PHASES` x ``frequencies``: cosines evenly spaced in mel, below a squared cosine that is as
-    long as their distance in Hz asks for, at most K; of the norm that the stem's convolutions start with."""
-    mel_F = torch.linspace(_mel(LOWEST), _mel(HIGHEST), 2 * frequencies + 1)[1::2]
-    hz_F = 700 * ((mel_F / 1127).exp() - 1)
-    width_F = (_mel(HIGHEST) - _mel(LOWEST)) / frequencies * (700 + hz_F) / 1127
-    length_F1 = (1.5 * SAMPLE_RATE / width_F).clamp(max=taps)[:, None]
-    t_K = torch.arange(taps) - (taps - 1) / 2
-    window_FK = torch.where(t_K.abs() < length_F1 / 2, (math.pi * t_K / length_F1).cos().square(), 0.0)
-    phase_FK = 2 * math.pi * hz_F[:, None] / SAMPLE_RATE * t_K
-    quarter = math.pi / 2
-    waves_FPK = torch.stack([(phase_FK + i * quarter).cos() * window_FK for i in range(PHASES)], dim=1)
-    filters_CK = waves_FPK.flatten(0, 1)
-    return math.sqrt(2) * filters_CK / filters_CK.norm(dim=1, keepdim=True)
-
-
-def _mel(hz: float) -> float:
-    return 1127 * math.log(1 + hz / 700)
+    if not transform.mel_scale.fb.amax(dim=0).all():
+        raise ValueError(
+            f"log_mel: a window of {window} samples is too short for {bands} bands; give the first layer of "
+            "feature_encoder_spec fewer or longer ones, or make it a convolution: "
+            "--encoder '{audio_adapter: {log_mel: false}}'"
+        )
+    return transform.to(device)

@@ -1,7 +1,8 @@
 """The convolutions that turn a waveform into frames, as matrix products over channels-last views.
 
-Legend: B clips, T samples, N frames of a layer, C channels. A convolution of kernel k and stride s over x_NC is a sum
-of ceil(k / s) products: the windows' first s taps lie side by side in memory, without overlap, and so do the next s.
+Legend: B clips, T samples, N frames of a layer, C channels, one of a waveform. A convolution of kernel k and stride s
+over x_NC is a sum of ceil(k / s) products: the windows' first s taps lie side by side in memory, without overlap, and
+so do the next s.
 """
 
 import itertools
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..adapter import LAYER_NORM_EPS
+from .mel import log_mel, mel_spectrogram
 
 
 class _ChannelsLastNorm(nn.Sequential):
@@ -25,12 +27,27 @@ class _ChannelsLastNorm(nn.Sequential):
 
 
 class ConvStem(nn.Module):
-    """Convolutions, each followed by LayerNorm over channels and GELU."""
+    """Convolutions, each followed by LayerNorm over channels and GELU.
 
-    def __init__(self, layers: Sequence[tuple[int, int, int]], bias: bool):
+    Args:
+        layers: (channels, kernel, stride) of each.
+        bias: whether convolutions have one.
+        spectrogram: the first layer is none of them, but a log-mel spectrogram: (bands, window, hop).
+
+    Raises:
+        ValueError: there is no layer but the spectrogram, or its window is too short for its bands.
+    """
+
+    def __init__(self, layers: Sequence[tuple[int, int, int]], bias: bool, spectrogram: bool = False):
         super().__init__()
         self.conv_layers = nn.ModuleList()
-        channels = 1
+        self.spectrogram, channels = None, 1
+        if spectrogram:
+            self.spectrogram, *layers = layers
+            mel_spectrogram(*self.spectrogram, torch.device("cpu"))
+            if not layers:
+                raise ValueError("log_mel: feature_encoder_spec needs a convolution after the spectrogram")
+            channels = self.spectrogram[0]
         for width, kernel, stride in layers:
             conv = nn.Conv1d(channels, width, kernel, stride=stride, bias=bias)
             nn.init.kaiming_normal_(conv.weight)
@@ -48,19 +65,26 @@ class ConvStem(nn.Module):
         parameters = []
         for conv, _, (_, norm), _ in self.conv_layers:
             parameters += [conv.weight, conv.bias, norm.weight, norm.bias]
-        lengths = [x_BT.shape[1]] * len(x_BT) if frames is None else [self._num_samples(n, x_BT) for n in frames]
-        return _Stem.apply(x_BT, lengths, strides, *parameters)
+        x_BNC = self._input(x_BT)
+        whole = x_BNC.shape[1]
+        lengths = [whole] * len(x_BT) if frames is None else [min(self._num_inputs(n), whole) for n in frames]
+        return _Stem.apply(x_BNC, lengths, strides, *parameters)
 
-    def _num_samples(self, frames: int, x_BT: Tensor) -> int:
-        """Of a waveform, from the first on, that so many frames are made of."""
-        samples = frames
+    def _input(self, x_BT: Tensor) -> Tensor:
+        """What the first convolution reads: samples, or the spectrogram's windows."""
+        if self.spectrogram is None:
+            return x_BT[..., None]
+        return log_mel(x_BT, *self.spectrogram).to(self.conv_layers[0][0].weight)
+
+    def _num_inputs(self, frames: int) -> int:
+        """How many of them, from the first on, so many frames are made of."""
         for conv, *_ in reversed(self.conv_layers):
-            samples = (samples - 1) * conv.stride[0] + conv.kernel_size[0]
-        return min(samples, x_BT.shape[1])
+            frames = (frames - 1) * conv.stride[0] + conv.kernel_size[0]
+        return frames
 
     def reference(self, x_BT: Tensor) -> Tensor:
         """The same, layer by layer over the whole batch."""
-        x_BCN = x_BT[:, None]
+        x_BCN = self._input(x_BT).transpose(1, 2)
         for layer in self.conv_layers:
             x_BCN = layer(x_BCN)
         return x_BCN.transpose(1, 2)
@@ -68,38 +92,39 @@ class ConvStem(nn.Module):
 
 class _Stem(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x_BT, lengths, strides, *parameters):
+    def forward(ctx, x_BNC, lengths, strides, *parameters):
         layers = [_Layer(*parameters[4 * i : 4 * i + 4], stride) for i, stride in enumerate(strides)]
-        kept, frames = [], x_BT.shape[1]
+        kept, frames = [], x_BNC.shape[1]
         for layer in layers:
             frames = layer.num_frames(frames)
-        out_BNC = x_BT.new_zeros(len(x_BT), frames, parameters[-1].shape[0])
+        out_BNC = x_BNC.new_zeros(len(x_BNC), frames, parameters[-1].shape[0])
         keep = any(ctx.needs_input_grad)
-        for x_T, length, out_NC in zip(x_BT, lengths, out_BNC, strict=True):
-            z_NC = layers[0].convolve(x_T[:length, None])
+        for x_NC, length, out_NC in zip(x_BNC, lengths, out_BNC, strict=True):
+            z_NC = layers[0].convolve(x_NC[:length])
             for before, layer in itertools.pairwise(layers):
                 z_NC = layer.convolve(before.activate(z_NC))
                 if keep:
                     kept.append(z_NC)
             out_NC[: len(z_NC)] = layers[-1].activate(z_NC)
         ctx.lengths, ctx.strides = lengths, strides
-        ctx.save_for_backward(x_BT, *parameters, *kept)
+        ctx.save_for_backward(x_BNC, *parameters, *kept)
         return out_BNC
 
     @staticmethod
     def backward(ctx, d_out):
         n = len(ctx.strides)
-        x_BT, parameters, kept = ctx.saved_tensors[0], ctx.saved_tensors[1 : 4 * n + 1], ctx.saved_tensors[4 * n + 1 :]
+        x_BNC, parameters, kept = ctx.saved_tensors[0], ctx.saved_tensors[1 : 4 * n + 1], ctx.saved_tensors[4 * n + 1 :]
         layers = [_Layer(*parameters[4 * i : 4 * i + 4], stride) for i, stride in enumerate(ctx.strides)]
         kept = iter(kept)
-        for x_T, length, d_NC in zip(x_BT, ctx.lengths, d_out, strict=True):
-            z = [layers[0].convolve(x_T[:length, None]), *itertools.islice(kept, n - 1)]
+        for x_NC, length, d_NC in zip(x_BNC, ctx.lengths, d_out, strict=True):
+            x_NC = x_NC[:length]
+            z = [layers[0].convolve(x_NC), *itertools.islice(kept, n - 1)]
             d_NC = d_NC[: len(z[-1])]
             for i in range(n - 1, 0, -1):
                 d_NC = layers[i].activate_backward(d_NC, z[i])
                 d_NC = layers[i].convolve_backward(d_NC, layers[i - 1].activate(z[i - 1]))
                 z.pop()
-            layers[0].convolve_backward(layers[0].activate_backward(d_NC, z[0]), x_T[:length, None], d_input=False)
+            layers[0].convolve_backward(layers[0].activate_backward(d_NC, z[0]), x_NC, d_input=False)
         return None, None, None, *[grad for layer in layers for grad in layer.gradients()]
 
 

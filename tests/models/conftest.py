@@ -21,6 +21,7 @@ ENCODER = {
         "bucket_size": 16,
         "feature_embed_dim": 8,
         "feature_encoder_spec": "[(8, 10, 5)] + [(8, 3, 2)] * 4 + [(8, 2, 2)] * 2",
+        "log_mel": False,
         "conv_pos_groups": 4,
     },
 }

@@ -1,7 +1,5 @@
 # Shared by prepare.sh, train.sh and evaluate.sh; sourced, not run.
 EXAMPLE=tuxpaint_speech
-# Half as many frames a second as the other examples: words are long, and an update costs less
-STEM="${STEM:-[(256, 512, 160), (128, 8, 8)]}"
 source "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 STAGE1="$(realpath -m "${STAGE1:-$OUT/stage1.pt}")"
 export OUT PATH="$(dirname "$PYTHON"):$PATH"

@@ -26,7 +26,7 @@ export CPU="${CPU:-$("$PYTHON" -c 'import torch; print(int(not torch.cuda.is_ava
 flags=(--validate-interval-updates 1000) overrides=() # of thousands of pairs: half a minute each
 if [ "$DENOISING" != 1 ]; then
     flags+=(--dcl-text-alpha 0 --dcl-image-alpha 0 --dcl-vl-text-alpha 0 --dcl-vl-image-alpha 0)
-    overrides+=(criterion.dcl_audio_alpha=0 criterion.dcl_al_text_alpha=0 criterion.dcl_al_audio_alpha=0)
+    overrides+=("${ALIGNING_ALONE[@]}")
 fi
 if [ ! -f "$STAGE1" ]; then
     [ "$CPU" != 1 ] || flags+=(--cpu)
