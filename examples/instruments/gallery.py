@@ -1,6 +1,6 @@
 """Lays sounds beside pictures, to search one by the other: ``python -m one_peace.examples.instruments.gallery``.
 
-Writes DATA/gallery.tsv (audio, image, text): a row for each clip of the second font and each picture that shows its
+Writes DATA/gallery.tsv (audio, image, text): a row for each clip of the test font and each picture that shows its
 instrument, a row without a sound for every other picture of examples/clipart, and one without a picture for every other
 clip. It is for evaluation alone: no training reads a sound together with a picture.
 """
