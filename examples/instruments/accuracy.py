@@ -1,7 +1,8 @@
-"""Accuracy of what sounds were called, in tables: ``python -m one_peace.examples.instruments.accuracy RESULTS``.
+"""Calls sounds by names it was never trained to tell apart: ``python -m one_peace.examples.instruments.accuracy``.
 
-Reads the predictions that zero_shot_classify left in RESULTS/labels and RESULTS/families, prints the tables and writes
-RESULTS/accuracy.md.
+A sound's instrument is the one whose name is nearest, in the sentences of prompts.txt. Its family is told twice: as the
+one whose eight instruments together are most probable, and as the one whose own name ("a brass instrument") is nearest.
+Prints tables and writes them to RESULTS/accuracy.md, and what each clip was called to RESULTS/SPLIT.tsv.
 """
 
 import argparse
@@ -10,89 +11,128 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
 from one_peace.data.errors import DataError
 from one_peace.data.manifest import Manifest
-from one_peace.data.prepare.files import write_text
+from one_peace.data.prepare.files import write_manifest, write_text
 from one_peace.examples.instruments.general_midi import FAMILIES, instruments
+from one_peace.examples.views import Embed
 
 SPLITS = {
     "valid": "the first font, notes never played",
     "dev": "a second font, to choose by",
     "test": "the other font",
 }
-Answers = list[tuple[str, str]]
-"""(predicted, right) of each clip."""
+COLUMNS = ("audio", "label", "instrument", "family", "family_by_name")
+_PROMPTS = Path(__file__).with_name("prompts.txt")
+_FAMILY = {instrument.name: FAMILIES[instrument.family] for instrument in instruments()}
 
 
 @dataclass(frozen=True)
-class Named:
-    """What a split's clips were called: by the instruments' names, and by the families'."""
+class Called:
+    """What a clip is, and what it was called; families as a sentence calls them."""
 
-    instruments: Answers
-    families: Answers
+    audio: str
+    label: str
+    instrument: str
+    family: str
+    family_by_name: str
 
-    @classmethod
-    def read(cls, results: Path, split: str) -> "Named":
-        """From the predictions below `results`."""
-        return cls(*(_predictions(results / what / f"{split}_predictions.tsv") for what in ("labels", "families")))
-
-    def by_instrument(self) -> Answers:
-        """The families of the instruments that were predicted and that are right."""
-        family = {instrument.name: FAMILIES[instrument.family] for instrument in instruments()}
-        return [(family[predicted], family[right]) for predicted, right in self.instruments]
-
-
-def accuracy(answers: Answers) -> float:
-    """How many are right, in percent."""
-    return 100 * sum(predicted == right for predicted, right in answers) / len(answers)
+    @property
+    def right(self) -> tuple[bool, bool, bool]:
+        """Whether each of the three names is right."""
+        own = _FAMILY[self.label]
+        return self.instrument == self.label, self.family == own, self.family_by_name == own
 
 
-def splits_table(named: dict[str, Named]) -> str:
+def embed_names(embed: Embed, names: Sequence[str]) -> Tensor:
+    """Unit-norm float32[C, D]: of each name the mean of its prompts' embeddings."""
+    prompts = _PROMPTS.read_text(encoding="utf-8").splitlines()
+    texts_PCD = embed("text", [prompt.format(label=name) for prompt in prompts for name in names])
+    return F.normalize(texts_PCD.unflatten(0, (len(prompts), len(names))).mean(dim=0), dim=-1)
+
+
+def call_sounds(sounds_ND: Tensor, instruments_CD: Tensor, families_FD: Tensor, scale: float) -> dict[str, list[str]]:
+    """The names of unit-norm sounds: COLUMN -> a name of each.
+
+    Args:
+        instruments_CD: unit-norm embeddings of the names of `instruments`.
+        families_FD: those of the values of `FAMILIES`.
+        scale: of the aligning contrast, under which cosines are logits.
+    """
+    names, families = list(_FAMILY), list(FAMILIES.values())
+    probabilities_NC = (scale * sounds_ND @ instruments_CD.T).softmax(dim=1)
+    members_CF = F.one_hot(torch.tensor([families.index(_FAMILY[name]) for name in names])).float()
+    chosen = {
+        "instrument": (names, probabilities_NC),
+        "family": (families, probabilities_NC @ members_CF),
+        "family_by_name": (families, sounds_ND @ families_FD.T),
+    }
+    return {what: [known[i] for i in worth.argmax(dim=1).tolist()] for what, (known, worth) in chosen.items()}
+
+
+def splits_table(called: dict[str, list[Called]]) -> str:
     """Markdown, a line a split, and what guessing gives."""
-    few, many = len(FAMILIES), len(instruments())
+    few, many = len(FAMILIES), len(_FAMILY)
     lines = [
-        f"| sounds | clips | instrument of {many} | family of {few}, by the instrument | the same, by its name |",
+        f"| sounds | clips | instrument of {many} | family of {few}, by its instruments | the same, by its name |",
         "|---|--:|--:|--:|--:|",
+        *(_line(SPLITS[split], clips) for split, clips in called.items()),
+        f"| chance | | {100 / many:.1f} | {100 / few:.1f} | {100 / few:.1f} |",
     ]
-    for split, one in named.items():
-        cells = [f"{accuracy(answers):.1f}" for answers in (one.instruments, one.by_instrument(), one.families)]
-        lines.append(f"| {SPLITS[split]} | {len(one.instruments)} | {' | '.join(cells)} |")
-    lines.append(f"| chance | | {100 / many:.1f} | {100 / few:.1f} | {100 / few:.1f} |")
     return "\n".join(lines)
 
 
-def families_table(named: Named) -> str:
+def families_table(called: list[Called]) -> str:
     """Markdown, a line a family."""
-    lines = ["| family | clips | instrument | family, by the instrument |", "|---|--:|--:|--:|"]
-    by_instrument = named.by_instrument()
+    lines = ["| family | clips | instrument | family, by its instruments | by its name |", "|---|--:|--:|--:|--:|"]
     for family, phrase in FAMILIES.items():
-        chosen = [clip for clip, (_, right) in enumerate(by_instrument) if right == phrase]
-        if chosen:
-            cells = [accuracy([answers[c] for c in chosen]) for answers in (named.instruments, by_instrument)]
-            lines.append(f"| {family} | {len(chosen)} | {' | '.join(f'{cell:.1f}' for cell in cells)} |")
+        if clips := [clip for clip in called if _FAMILY[clip.label] == phrase]:
+            lines.append(_line(family, clips))
     return "\n".join(lines)
 
 
-def _predictions(path: Path) -> Answers:
-    table = Manifest(path, ("predicted", "label"))
-    return [table[row] for row in range(len(table))]
+def _line(title: str, clips: list[Called]) -> str:
+    """A line of a table: how many clips, and how many of them are right, in percent."""
+    shares = [f"{100 * sum(right) / len(clips):.1f}" for right in zip(*(clip.right for clip in clips), strict=True)]
+    return f"| {title} | {len(clips)} | {' | '.join(shares)} |"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m one_peace.examples.instruments.accuracy", description="Accuracy of what sounds were called."
+        prog="python -m one_peace.examples.instruments.accuracy", description="Call sounds by names, untrained."
     )
-    parser.add_argument("results", type=Path, help="folder with the predictions, in labels/ and families/")
+    parser.add_argument("checkpoint", type=Path, help="of texts and sounds, such as OUT/one_peace.pt")
+    parser.add_argument("--data", type=Path, required=True, help="what examples/instruments/prepare.sh made")
+    parser.add_argument("--out", type=Path, required=True, help="folder for accuracy.md and what clips were called")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default %(default)s)")
     args = parser.parse_args(argv)
+    from one_peace.models import from_pretrained  # loads fairseq, quietly: not needed for --help
+
+    def embed(modality: str, values: list[str]) -> Tensor:
+        return model.embed(modality, values, root=args.data, progress=True)
+
+    called = {}
     try:
-        named = {split: Named.read(args.results, split) for split in SPLITS}
-    except DataError as error:
+        tables = {split: Manifest(args.data / f"{split}.tsv", ("audio", "label")) for split in SPLITS}
+        model = from_pretrained(args.checkpoint, device=args.device)
+        names = [embed_names(embed, list(known)) for known in (_FAMILY, FAMILIES.values())]
+        for split, table in tables.items():
+            audio, labels = zip(*(table[row] for row in range(len(table))), strict=True)
+            answers = call_sounds(embed("audio", list(audio)), *names, model.model.temperature().item())
+            called[split] = [Called(*clip) for clip in zip(audio, labels, *answers.values(), strict=True)]
+    except (DataError, ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    tables = f"{splits_table(named)}\n\nThe other font, family by family:\n\n{families_table(named['test'])}\n"
-    write_text(args.results / "accuracy.md", f"# Instruments by their sound\n\nAccuracy in percent.\n\n{tables}")
-    print(tables)
+    for split, clips in called.items():
+        write_manifest(args.out / f"{split}.tsv", COLUMNS, ((getattr(clip, c) for c in COLUMNS) for clip in clips))
+    text = f"{splits_table(called)}\n\nThe other font, family by family:\n\n{families_table(called['test'])}\n"
+    write_text(args.out / "accuracy.md", f"# Instruments by their sound\n\nAccuracy in percent.\n\n{text}")
+    print(text)
     return 0
 
 

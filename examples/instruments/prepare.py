@@ -3,14 +3,14 @@
 Fetches the Debian packages fluid-soundfont-gm, csound-soundfont and timgm6mb-soundfont (no root, nothing is installed)
 and writes
 
-    train.tsv     uniq_id, audio, text, label, family: clips of the first font
+    train.tsv     uniq_id, audio, text, label: clips of the first font, sentences, and what plays
     valid.tsv     the same columns: notes of the first font that train.tsv never plays
     dev.tsv       the same columns: clips of the second font, to choose checkpoints and settings by
     test.tsv      the same columns: clips of the third font, which nothing is trained on or chosen by
     sounds/       the clips, FLAC at 16 kHz
-    labels.txt, families.txt      what there is to tell apart, as a sentence calls it: 128 instruments, 16 families
 
-Training clips are slightly out of tune, and as if recorded elsewhere; the others are as the fonts sound.
+Training clips are of recordings of other keys, tuned, and as if made with other instruments elsewhere; the others are
+as the fonts sound.
 """
 
 import argparse
@@ -23,17 +23,17 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from one_peace.data.prepare.files import write_labels, write_manifest
+from one_peace.data.prepare.files import write_manifest
 from one_peace.examples.instruments.captions import describe
-from one_peace.examples.instruments.general_midi import FAMILIES, Instrument, instruments
+from one_peace.examples.instruments.general_midi import Instrument, instruments
 from one_peace.examples.instruments.music import SPLITS, compose
 from one_peace.examples.instruments.sounds import RATE, FontError, SoundFont, colour, level
 from one_peace.examples.tuxpaint.debian import PackageError, fetch_package, unpack_package
 
 PACKAGES = {"train": "fluid-soundfont-gm", "dev": "csound-soundfont", "test": "timgm6mb-soundfont"}
-COLUMNS = ("uniq_id", "audio", "text", "label", "family")
+COLUMNS = ("uniq_id", "audio", "text", "label")
 _TRIES = 10
-_TUNING = 2.4  # semitones
+_TUNING = 9.0  # semitones; small fonts stretch one recording over an octave and more
 
 
 def write_clip(
@@ -60,7 +60,7 @@ def write_clip(
     path = Path("sounds", split, f"{name}.flac")
     (out / path).parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(out / path, colour(wave, rng) if split == "train" else level(wave), RATE)
-    return name, str(path), describe(instrument, music, rng), instrument.name, FAMILIES[instrument.family]
+    return name, str(path), describe(instrument, music, rng), instrument.name
 
 
 def write_clips(fonts: dict[str, SoundFont], clips: dict[str, int], out: Path, seed: int) -> dict[str, int]:
@@ -74,8 +74,6 @@ def write_clips(fonts: dict[str, SoundFont], clips: dict[str, int], out: Path, s
                 rows.append(write_clip(fonts[split], instrument, split, number, out, seed))
                 bar.update()
             written[split] = write_manifest(out / f"{split}.tsv", COLUMNS, rows)
-    write_labels(out / "labels.txt", (instrument.name for instrument in instruments()))
-    write_labels(out / "families.txt", FAMILIES.values())
     return written
 
 
@@ -101,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--font", type=Path, help="a General MIDI .sf2 to train on (default: the package's)")
     parser.add_argument("--dev-font", type=Path, help="another one to choose by (default: the package's)")
     parser.add_argument("--test-font", type=Path, help="another one to test on (default: the package's)")
-    parser.add_argument("--clips", type=int, default=128, help="training clips an instrument (default %(default)s)")
+    parser.add_argument("--clips", type=int, default=192, help="training clips an instrument (default %(default)s)")
     parser.add_argument("--valid-clips", type=int, default=4, help="validation clips (default %(default)s)")
     parser.add_argument("--test-clips", type=int, default=10, help="test clips (default %(default)s)")
     parser.add_argument("--dev-clips", type=int, default=4, help="clips of the font to choose by (default %(default)s)")

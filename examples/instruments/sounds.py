@@ -15,7 +15,9 @@ _LONGEST = 2.0  # seconds of a clip
 _FADING = 0.4  # seconds after the last key
 _SILENCE = 0.01  # of the peak; what comes after the last louder sample is cut off
 _FAINT = 0.001  # of full scale; a clip that is nowhere louder cannot be heard
-_DECIBELS = 8.0  # a filter raises or lowers by at most so much
+_SHAPED = (60.0, 8000.0)  # Hz, between which timbres are changed
+_POINTS = 8
+_DECIBELS = 8.0  # the standard deviation at each of them
 
 
 class FontError(ValueError):
@@ -78,19 +80,23 @@ class SoundFont:
 
 
 def colour(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """float32[samples]: half of all clips as they are, half as another recording might be, in another room: with other
-    bass, middle, treble, echo and noise."""
+    """float32[samples], as another recording might be: always with another timbre, half of all clips with noise, half
+    of those in another room."""
+    sound = torch.from_numpy(_shaped(wave, rng))
+    noise = np.float32(0)
     if rng.random() < 0.5:
-        return level(wave)
-    sound = torch.from_numpy(wave)
-    bass, middle, treble = rng.uniform(-_DECIBELS, _DECIBELS, 3)
-    sound = torchaudio.functional.bass_biquad(sound, RATE, bass, 300)
-    sound = torchaudio.functional.equalizer_biquad(sound, RATE, float(rng.uniform(300, 3000)), middle)
-    sound = torchaudio.functional.treble_biquad(sound, RATE, treble, 3000)
-    if rng.random() < 0.5:
-        sound = torchaudio.functional.fftconvolve(sound, _room(rng))[: len(sound)]
-    noise = rng.normal(0, rng.uniform(0, 0.01), len(wave)).astype(np.float32)
+        noise = rng.normal(0, rng.uniform(0, 0.01), len(wave)).astype(np.float32)
+        if rng.random() < 0.5:
+            sound = torchaudio.functional.fftconvolve(sound, _room(rng))[: len(sound)]
     return level(level(sound.numpy()) + noise)
+
+
+def _shaped(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """float32[samples], louder at some frequencies and fainter at others: a curve through random points."""
+    frequencies = np.fft.rfftfreq(len(wave), 1 / RATE)
+    points = np.geomspace(*_SHAPED, _POINTS)
+    decibels = np.interp(np.log(frequencies.clip(1)), np.log(points), rng.normal(0, _DECIBELS, _POINTS))
+    return np.fft.irfft(np.fft.rfft(wave) * 10 ** (decibels / 20), len(wave)).astype(np.float32)
 
 
 def _room(rng: np.random.Generator) -> torch.Tensor:

@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
+import torch.nn.functional as F
 
 from one_peace.data.prepare.files import write_manifest
+from one_peace.data.train_tokenizer import train_tokenizer
 from one_peace.examples.instruments import accuracy, captions, gallery, general_midi, music, prepare, sounds
 from one_peace.examples.instruments.general_midi import FAMILIES, instruments, shown_in_pictures
 from one_peace.examples.instruments.music import Music
 from tests.examples.sound_font import write_sound_font
+from tests.models.test_hub import write_checkpoint
 
 VIOLIN, HELICOPTER = instruments()[40], instruments()[125]
 
@@ -114,8 +118,16 @@ def test_colour_keeps_the_pitch():
     for one in many:
         assert np.abs(one).max() == pytest.approx(0.9) and one.dtype == np.float32
         assert _pitch(one) == pytest.approx(440, abs=2)
-    plain = sum(np.array_equal(one, sounds.level(wave)) for one in many)
-    assert 5 <= plain <= 15 and len({one.tobytes() for one in many}) == 21 - plain
+    assert len({one.tobytes() for one in many}) == len(many)
+
+
+def test_colour_makes_another_timbre():
+    """Of white noise: each time louder and fainter elsewhere, by several decibels, and smoothly."""
+    wave = np.random.default_rng(0).normal(0, 0.1, 64000).astype(np.float32)
+    many = np.stack([sounds.colour(wave, np.random.default_rng(seed)) for seed in range(20)])
+    bands = np.square(np.abs(np.fft.rfft(many)))[:, 400:32000].reshape(20, 79, 400).mean(axis=2)
+    decibels = 10 * np.log10(bands)
+    assert 4 < decibels.std(axis=0).mean() < 14 and np.abs(np.diff(decibels, axis=1)).mean() < 2
 
 
 def _read(path: Path) -> list[dict[str, str]]:
@@ -132,9 +144,9 @@ def test_prepare(font, tmp_path, monkeypatch, capsys):
     assert "clips: {'train': 12, 'valid': 4, 'test': 8, 'dev': 4}" in capsys.readouterr().out
     rows = {split: _read(tmp_path / "one" / f"{split}.tsv") for split in music.SPLITS}
     assert rows == {split: _read(tmp_path / "two" / f"{split}.tsv") for split in music.SPLITS}
-    assert [row["label"] for row in rows["valid"]] == (tmp_path / "one/labels.txt").read_text().splitlines()
-    assert {row["family"] for row in rows["train"]} == {"a bass", "a string instrument"}
-    assert all(row["label"] in row["text"] or row["family"] in row["text"] for row in rows["train"])
+    assert [row["label"] for row in rows["valid"]] == [instrument.name for instrument in instruments()[38:42]]
+    families = ("a bass", "a string instrument")
+    assert all(any(said in row["text"] for said in (row["label"], *families)) for row in rows["train"])
     for row in rows["train"] + rows["test"]:
         first, second = (soundfile.read(tmp_path / name / row["audio"]) for name in ("one", "two"))
         assert (first[0] == second[0]).all() and first[1] == sounds.RATE and 0.2 < len(first[0]) / first[1] <= 2
@@ -142,24 +154,78 @@ def test_prepare(font, tmp_path, monkeypatch, capsys):
     assert "train.tsv: no sound font" in capsys.readouterr().err
 
 
-def test_accuracies(tmp_path, capsys):
-    violin, viola, trumpet, organ = ("a violin", "a viola", "a trumpet", "an organ")
+def _near(*worths: tuple[str, float]) -> torch.Tensor:
+    """float32[1, 128], of unit norm: a sound that is so near to names."""
+    names = [instrument.name for instrument in instruments()]
+    sound_D = torch.zeros(128)
+    for name, worth in worths:
+        sound_D[names.index(name)] = worth
+    return F.normalize(sound_D[None], dim=1)
+
+
+def test_a_family_is_what_its_instruments_are_together():
+    sound_ND = _near(("a trumpet", 1.0), ("a violin", 0.9), ("a viola", 0.9))
+    families_FD = F.normalize(torch.ones(16, 128), dim=1)
+    families_FD[list(FAMILIES).index("organ")] = sound_ND[0]
     strings, brass = FAMILIES["strings"], FAMILIES["brass"]
-    said = {
-        "labels": [(violin, violin), (viola, violin), (trumpet, violin), (trumpet, trumpet)],
-        "families": [(strings, strings), (organ, brass)],
-    }
+    for scale, family in ((5.0, strings), (100.0, brass)):
+        called = accuracy.call_sounds(sound_ND, torch.eye(128), families_FD, scale)
+        organ = FAMILIES["organ"]
+        assert called == {"instrument": ["a trumpet"], "family": [family], "family_by_name": [organ]}
+
+
+def test_names_are_embedded_by_all_prompts():
+    asked = []
+
+    def embed(modality: str, texts: list[str]) -> torch.Tensor:
+        asked.extend(texts)
+        return F.one_hot(torch.tensor(["trumpet" in text for text in texts]).long(), 3).float()
+
+    names_CD = accuracy.embed_names(embed, ["a violin", "a trumpet"])
+    assert asked == ["a violin", "a trumpet", "the sound of a violin", "the sound of a trumpet"]
+    assert names_CD.tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+def test_accuracies(tmp_path, capsys):
+    """A model that was not trained, so its tables are told from the files of what it called the sounds."""
+    rng = np.random.default_rng(0)
+    labels = ["a violin", "a viola", "a trumpet"]
     for split in accuracy.SPLITS:
-        for what, answers in said.items():
-            rows = [(number, *answer) for number, answer in enumerate(answers)]
-            write_manifest(tmp_path / what / f"{split}_predictions.tsv", ("uniq_id", "predicted", "label"), rows)
-    assert accuracy.main([str(tmp_path)]) == 0
+        for number in range(len(labels)):
+            path = tmp_path / "data" / f"{split}{number}.wav"
+            path.parent.mkdir(exist_ok=True)
+            soundfile.write(path, rng.normal(0, 0.1, 8000), 16000)
+        rows = [(f"{split}{number}.wav", label) for number, label in enumerate(labels)]
+        write_manifest(tmp_path / f"data/{split}.tsv", ("audio", "label"), rows)
+    train_tokenizer(["a violin"], tmp_path / "bpe", vocab_size=60)
+    write_checkpoint(tmp_path, tmp_path / "model.pt")
+    arguments = [str(tmp_path / "model.pt"), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    assert accuracy.main(arguments) == 0
     table = capsys.readouterr().out
-    assert "| the other font | 4 | 50.0 | 75.0 | 50.0 |" in table and "| chance | | 0.8 | 6.2 | 6.2 |" in table
-    assert "| strings | 3 | 33.3 | 66.7 |" in table and "| brass | 1 | 100.0 | 100.0 |" in table
-    assert table.strip() in (tmp_path / "accuracy.md").read_text()
-    assert accuracy.main([str(tmp_path / "none")]) == 1
-    assert "valid_predictions.tsv" in capsys.readouterr().err
+    called = _read(tmp_path / "out/test.tsv")
+    assert [(row["audio"], row["label"]) for row in called] == [
+        (f"test{i}.wav", label) for i, label in enumerate(labels)
+    ]
+    assert {row["instrument"] for row in called} <= {instrument.name for instrument in instruments()}
+    right = 100 * np.mean([row["instrument"] == row["label"] for row in called])
+    assert f"| the other font | 3 | {right:.1f} |" in table and "| chance | | 0.8 | 6.2 | 6.2 |" in table
+    assert "| strings | 2 |" in table and "| brass | 1 |" in table and "| organ |" not in table
+    assert table.strip() in (tmp_path / "out/accuracy.md").read_text()
+    (tmp_path / "data/dev.tsv").unlink()
+    assert accuracy.main(arguments) == 1
+    assert "dev.tsv" in capsys.readouterr().err
+
+
+def test_tables_count_what_is_right():
+    strings, brass = FAMILIES["strings"], FAMILIES["brass"]
+    clips = [
+        accuracy.Called("0", "a violin", "a violin", strings, brass),
+        accuracy.Called("1", "a violin", "a viola", strings, strings),
+        accuracy.Called("2", "a trumpet", "a trumpet", strings, brass),
+    ]
+    assert "| the other font | 3 | 66.7 | 66.7 | 66.7 |" in accuracy.splits_table({"test": clips})
+    table = accuracy.families_table(clips)
+    assert "| strings | 2 | 50.0 | 100.0 | 50.0 |" in table and "| brass | 1 | 100.0 | 0.0 | 100.0 |" in table
 
 
 def test_gallery(tmp_path, capsys):
@@ -242,15 +308,11 @@ def test_evaluation_names_sounds_and_searches_pictures(tools, tmp_path):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     assert _call("evaluate.sh", tools, "--queries", "3").returncode == 0
-    merge, labels, families, accuracies, pairs, search, curves, places = (tmp_path / "calls").read_text().splitlines()
+    merge, accuracies, pairs, search, curves, places = (tmp_path / "calls").read_text().splitlines()
     joined = f"{tmp_path}/out/one_peace.pt"
     assert merge.endswith(f"checkpoints/checkpoint_best.pt {tmp_path}/out/stage2/checkpoint_best.pt --out {joined}")
-    for call, column, classes in ((labels, "label", "labels"), (families, "family", "families")):
-        assert "--valid-subset valid,dev,test" in call and f"--selected-cols uniq_id,audio,{column} " in call
-        assert f"--labels {tmp_path}/out/data/{classes}.txt" in call and f"--path {joined}" in call
-        prompts = call.split("--prompts ")[1].split()[0]
-        assert all("{label}" in line for line in Path(prompts).read_text().splitlines())
-    assert accuracies.endswith(f"{tmp_path}/out/results") and f"--pictures {tmp_path}/clip/data" in pairs
+    assert accuracies.endswith(f"accuracy {joined} --data {tmp_path}/out/data --out {tmp_path}/out/results")
+    assert f"--pictures {tmp_path}/clip/data" in pairs
     assert f"{joined} {tmp_path}/out/data/gallery.tsv" in search and search.endswith("text:image --queries 3")
     assert f"plots.curves {tmp_path}/out/train.log" in curves
     assert f"plots.joint_space {joined} {tmp_path}/out/data/gallery.tsv" in places
