@@ -18,7 +18,7 @@ def fetch_package(name: str, cache: Path) -> Path:
     if known := _newest(name, cache):
         return known
     if not shutil.which("apt-get"):
-        raise PackageError(f"no apt-get here: download {name} from packages.debian.org and name the file by --package")
+        raise PackageError(f"no apt-get here: download {name} from packages.debian.org and put the .deb into {cache}")
     cache.mkdir(parents=True, exist_ok=True)
     own = [f"-oDir::State::Lists={cache / 'lists'}", f"-oDir::Cache={cache / 'apt'}", "-oAPT::Sandbox::User="]
     for options, update in (([], False), (own, True)):
@@ -30,7 +30,7 @@ def fetch_package(name: str, cache: Path) -> Path:
         answer = _apt([*options, "download", name], cache)
         if found := _newest(name, cache):
             return found
-    raise PackageError(f"apt-get download {name} failed:\n{answer}\nDownload it by hand and name the file by --package")
+    raise PackageError(f"apt-get download {name} failed:\n{answer}\nDownload it by hand and put the .deb into {cache}")
 
 
 def unpack_package(package: Path, out: Path) -> Path:

@@ -111,6 +111,12 @@ def test_package_is_unpacked_once(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_a_package_that_cannot_be_fetched_goes_where_it_is_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(debian.PackageError, match=f"put the .deb into {tmp_path}"):
+        debian.fetch_package("stamps", tmp_path)
+
+
 @pytest.mark.parametrize("script", ["prepare.sh", "train.sh", "evaluate.sh"])
 def test_scripts_explain_themselves_from_anywhere(script, tmp_path):
     path = prepare.__file__.replace("prepare.py", script)
