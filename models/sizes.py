@@ -25,8 +25,9 @@ _SINES = {"image_adapter": {"sine_positions": True}}
 
 SIZES: dict[str, dict[str, dict[str, object]]] = {
     "tiny": {
-        # A few thousand updates must do: residual branches start at 0.3 instead of 1e-6.
-        "encoder": _size(192, 512, 4, 6) | {"layer_scale_init_value": 0.3} | _LOG_MEL | _SINES,
+        # A few thousand updates must do: residual branches start at 0.3 instead of 1e-6, and weights larger. From small
+        # ones the first updates make the embeddings of all inputs alike, and what comes back has few dimensions.
+        "encoder": _size(192, 512, 4, 6) | {"layer_scale_init_value": 0.3, "init_std": 0.105} | _LOG_MEL | _SINES,
         "decoder": _size(96, 256, 1, 3) | _DECODER | _SINES,
     },
     "small": {
