@@ -2,7 +2,7 @@
 # Stage 2 on sounds and captions, by run_scripts/pretrain/stage2.yaml; what stage 1 learnt stays as it is.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
-EPOCHS="${EPOCHS:-4}"
+EPOCHS="${EPOCHS:-6}"
 LR="${LR:-1e-3}"
 DENOISING="${DENOISING:-0}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [HYDRA OVERRIDES ...]
