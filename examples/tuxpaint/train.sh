@@ -6,7 +6,7 @@ ARCH="${ARCH:-one_peace_pretrain_tiny}"
 IMAGE_SIZE="${IMAGE_SIZE:-64}"
 UPDATES="${UPDATES:-700}"
 BATCH="${BATCH:-64}"
-LR="${LR:-1e-3}"
+LR="${LR:-5e-4}"
 SEED="${SEED:-1}"
 export OMP_NUM_THREADS="${THREADS:-$(nproc)}" OMP_WAIT_POLICY=PASSIVE
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [FLAGS OF fairseq-train ...]

@@ -3,7 +3,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 STAGE1_UPDATES="${STAGE1_UPDATES:-2500}"
-STAGE1_LR="${STAGE1_LR:-1e-3}"
+STAGE1_LR="${STAGE1_LR:-5e-4}"
 UPDATES="${UPDATES:-2500}"
 BATCH="${BATCH:-128}"
 LR="${LR:-1e-3}"
