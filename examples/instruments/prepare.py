@@ -24,10 +24,11 @@ import soundfile
 from tqdm import tqdm
 
 from one_peace.data.prepare.files import write_manifest
+from one_peace.examples.augment import RATE, colour, level
 from one_peace.examples.instruments.captions import describe
 from one_peace.examples.instruments.general_midi import Instrument, instruments
 from one_peace.examples.instruments.music import SPLITS, compose
-from one_peace.examples.instruments.sounds import RATE, FontError, SoundFont, colour, level
+from one_peace.examples.instruments.sounds import FontError, SoundFont
 from one_peace.examples.tuxpaint.debian import PackageError, fetch_package, unpack_package
 
 PACKAGES = {"train": "fluid-soundfont-gm", "dev": "csound-soundfont", "test": "timgm6mb-soundfont"}

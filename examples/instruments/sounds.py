@@ -7,17 +7,14 @@ import tinysoundfont
 import torch
 import torchaudio
 
+from one_peace.examples.augment import RATE
 from one_peace.examples.instruments.music import Music
 
-RATE = 16_000  # samples a second, what the audio reader works at
 _FONT_RATE = 48_000
 _LONGEST = 2.0  # seconds of a clip
 _FADING = 0.4  # seconds after the last key
 _SILENCE = 0.01  # of the peak; what comes after the last louder sample is cut off
 _FAINT = 0.001  # of full scale; a clip that is nowhere louder cannot be heard
-_SHAPED = (60.0, 8000.0)  # Hz, between which timbres are changed
-_POINTS = 8
-_DECIBELS = 8.0  # the standard deviation at each of them
 
 
 class FontError(ValueError):
@@ -77,37 +74,3 @@ class SoundFont:
         """float32[samples] at `_FONT_RATE`, the mean of both channels."""
         stereo = np.frombuffer(bytes(self._synth.generate(int(seconds * _FONT_RATE))), dtype=np.float32)
         return stereo.reshape(-1, 2).mean(axis=1)
-
-
-def colour(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """float32[samples], as another recording might be: always with another timbre, half of all clips with noise, half
-    of those in another room."""
-    sound = torch.from_numpy(_shaped(wave, rng))
-    noise = np.float32(0)
-    if rng.random() < 0.5:
-        noise = rng.normal(0, rng.uniform(0, 0.01), len(wave)).astype(np.float32)
-        if rng.random() < 0.5:
-            sound = torchaudio.functional.fftconvolve(sound, _room(rng))[: len(sound)]
-    return level(level(sound.numpy()) + noise)
-
-
-def _shaped(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """float32[samples], louder at some frequencies and fainter at others: a curve through random points."""
-    frequencies = np.fft.rfftfreq(len(wave), 1 / RATE)
-    points = np.geomspace(*_SHAPED, _POINTS)
-    decibels = np.interp(np.log(frequencies.clip(1)), np.log(points), rng.normal(0, _DECIBELS, _POINTS))
-    return np.fft.irfft(np.fft.rfft(wave) * 10 ** (decibels / 20), len(wave)).astype(np.float32)
-
-
-def _room(rng: np.random.Generator) -> torch.Tensor:
-    """float32[samples], the answer of a room to a click: the click, and noise that fades within 0.1 to 0.6 seconds."""
-    seconds, loud = rng.uniform(0.1, 0.6), rng.uniform(0.01, 0.06)
-    times = np.arange(int(seconds * RATE)) / RATE
-    answer = loud * rng.normal(size=len(times)) * np.exp(-5 * times / seconds)
-    answer[0] = 1
-    return torch.from_numpy(answer.astype(np.float32))
-
-
-def level(wave: np.ndarray) -> np.ndarray:
-    """float32[samples] with its peak at 0.9."""
-    return wave * (0.9 / np.abs(wave).max())

@@ -13,7 +13,7 @@ import soundfile
 import torch
 import torchaudio
 
-RATE = 16_000  # samples a second, what the audio reader works at
+from one_peace.examples.augment import RATE
 
 LANGUAGES = {
     "be": "Belarusian",

@@ -6,7 +6,7 @@ Writes below DIR
                 languages that hundreds of recordings speak
     sounds/     stage 2: uniq_id, audio, text, duration, language; a recording with its caption in its language, or a
                 sound effect with the English one
-        train.tsv                   nine tenths of them, also played slower and faster
+        train.tsv                   nine tenths of them, also played slower and faster in other rooms
         valid.tsv                   a tenth of those, as they are: to see how far training has got
         held_out.tsv                the last tenth
     views/      to evaluate: id, language, kind, audio, text, image
@@ -29,9 +29,10 @@ import torch
 import torchaudio
 from tqdm import tqdm
 
+from one_peace.examples.augment import RATE, colour, level
 from one_peace.examples.tuxpaint import prepare
 from one_peace.examples.tuxpaint.debian import PackageError
-from one_peace.examples.tuxpaint.recordings import RATE, load_trimmed
+from one_peace.examples.tuxpaint.recordings import load_trimmed
 from one_peace.examples.tuxpaint.speech.recordings import (
     GROUPS,
     Recording,
@@ -65,16 +66,17 @@ class Clip:
 def write_sounds(recordings: Iterable[Recording], speeds: Sequence[float], out: Path) -> list[Clip]:
     """Writes recordings without the silence around them, mono at 16 kHz, but for silent ones.
 
-    Those to be trained on are also written at further ``speeds``, as a slower and lower or a faster and higher voice.
+    Those to be trained on are also written at further ``speeds``, as a slower and lower or a faster and higher voice
+    in another room.
     """
-    clips = []
+    clips, rng = [], np.random.default_rng(0)
     for recording in tqdm(recordings, desc="recordings", unit="file"):
         wave = load_trimmed(recording.path, LONGEST)
         for speed in [1.0, *([] if recording.held_out else speeds)] if len(wave) else []:
             path = out / sound_path(recording, speed)
             path.parent.mkdir(parents=True, exist_ok=True)
-            played = at_speed(wave, speed)
-            soundfile.write(path, 0.99 * played / np.abs(played).max(), RATE, subtype="PCM_16")
+            played = level(wave) if speed == 1 else colour(at_speed(wave, speed), rng)
+            soundfile.write(path, played, RATE, subtype="PCM_16")
             clips.append(Clip(recording, speed, len(played) / RATE))
     return clips
 
@@ -143,8 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--speeds",
         type=float,
         nargs="*",
-        default=[0.9, 1.1],
-        help="also train on recordings this fast (default 0.9 1.1)",
+        default=[0.8, 0.9, 1.1, 1.2],
+        help="also train on recordings this fast (default 0.8 0.9 1.1 1.2)",
     )
     parser.add_argument("--vocab-size", type=int, default=3000, help="size of the vocabulary (default 3000)")
     args = parser.parse_args(argv)

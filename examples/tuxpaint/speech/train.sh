@@ -2,9 +2,9 @@
 # Stage 1 on pictures and captions in ten languages, then stage 2 on recordings, by run_scripts/pretrain/stage2.yaml.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
-STAGE1_UPDATES="${STAGE1_UPDATES:-2500}"
+STAGE1_UPDATES="${STAGE1_UPDATES:-2000}"
 STAGE1_LR="${STAGE1_LR:-5e-4}"
-UPDATES="${UPDATES:-2500}"
+UPDATES="${UPDATES:-2400}"
 BATCH="${BATCH:-128}"
 LR="${LR:-1e-3}"
 DENOISING="${DENOISING:-0}"
