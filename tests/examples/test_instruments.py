@@ -13,7 +13,6 @@ import torch.nn.functional as F
 
 from one_peace.data.prepare.files import write_manifest
 from one_peace.data.train_tokenizer import train_tokenizer
-from one_peace.examples import augment
 from one_peace.examples.instruments import accuracy, captions, gallery, general_midi, music, prepare, sounds
 from one_peace.examples.instruments.general_midi import FAMILIES, instruments, shown_in_pictures
 from one_peace.examples.instruments.music import Music
@@ -111,24 +110,6 @@ def test_fonts_that_are_not_for_use(tmp_path):
     (tmp_path / "bad.sf2").write_text("no font")
     with pytest.raises(sounds.FontError, match=r"bad\.sf2: no sound font"):
         sounds.SoundFont(tmp_path / "bad.sf2")
-
-
-def test_colour_keeps_the_pitch():
-    wave = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000).astype(np.float32) * 0.01
-    many = [augment.colour(wave, np.random.default_rng(seed)) for seed in range(20)]
-    for one in many:
-        assert np.abs(one).max() == pytest.approx(0.9) and one.dtype == np.float32
-        assert _pitch(one) == pytest.approx(440, abs=2)
-    assert len({one.tobytes() for one in many}) == len(many)
-
-
-def test_colour_makes_another_timbre():
-    """Of white noise: each time louder and fainter elsewhere, by several decibels, and smoothly."""
-    wave = np.random.default_rng(0).normal(0, 0.1, 64000).astype(np.float32)
-    many = np.stack([augment.colour(wave, np.random.default_rng(seed)) for seed in range(20)])
-    bands = np.square(np.abs(np.fft.rfft(many)))[:, 400:32000].reshape(20, 79, 400).mean(axis=2)
-    decibels = 10 * np.log10(bands)
-    assert 4 < decibels.std(axis=0).mean() < 14 and np.abs(np.diff(decibels, axis=1)).mean() < 2
 
 
 def _read(path: Path) -> list[dict[str, str]]:
