@@ -110,7 +110,7 @@ def test_manifests(made, found):
         if "@0.8" in row["uniq_id"]:
             own, _ = soundfile.read(made / "sounds" / row["audio"].replace("@0.8", ""))
             slower = prepare.at_speed(own.astype(np.float32), 0.8)
-            assert len(wave) == len(slower) and np.abs(wave - slower).max() > 0.05, "in another room"
+            assert len(wave) == len(slower) and np.abs(wave - slower).max() > 0.05, "with another timbre"
     assert {row["language"] for row in _read(made / "data/train.tsv")} == {"en", *sounds.SPOKEN}
 
 

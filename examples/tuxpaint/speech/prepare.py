@@ -6,7 +6,7 @@ Writes below DIR
                 languages that hundreds of recordings speak
     sounds/     stage 2: uniq_id, audio, text, duration, language; a recording with its caption in its language, or a
                 sound effect with the English one
-        train.tsv                   nine tenths of them, also played slower and faster in other rooms
+        train.tsv                   nine tenths of them, also played slower and faster, with other timbres
         valid.tsv                   a tenth of those, as they are: to see how far training has got
         held_out.tsv                the last tenth
     views/      to evaluate: id, language, kind, audio, text, image
@@ -66,8 +66,8 @@ class Clip:
 def write_sounds(recordings: Iterable[Recording], speeds: Sequence[float], out: Path) -> list[Clip]:
     """Writes recordings without the silence around them, mono at 16 kHz, but for silent ones.
 
-    Those to be trained on are also written at further ``speeds``, as a slower and lower or a faster and higher voice
-    in another room.
+    Those to be trained on are also written at further ``speeds``, as a slower and lower or a faster and higher voice,
+    each `colour`ed.
     """
     clips, rng = [], np.random.default_rng(0)
     for recording in tqdm(recordings, desc="recordings", unit="file"):
