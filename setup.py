@@ -64,9 +64,10 @@ setup(
             "ruff>=0.6",
             "setuptools>=70.1,<82",
         ],
-        # clip art; tinysoundfont, which plays sound fonts, goes without its requirement pyaudio: examples/instruments
+        # clip art, synthetic voices; tinysoundfont, which plays sound fonts, goes without its requirement pyaudio: examples/instruments
         "examples": [
             "defusedxml>=0.7",
+            "espeakng-loader>=0.2.4,<0.3",  # eSpeak NG and its data
             "resvg-py>=0.5,<0.6",
             "svgelements>=1.9,<2",
         ],

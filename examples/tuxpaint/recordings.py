@@ -57,11 +57,15 @@ def content_of(path: Path) -> bytes:
 
 
 def load_trimmed(path: Path, seconds: float) -> np.ndarray:
-    """float32[samples] at `RATE`, mono, peak 1, without the silence around it, at most ``seconds``; nothing of a
-    recording that is silent throughout."""
+    """float32[samples] of a file at `RATE`, mono, `trim`med."""
     wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    wave = torchaudio.functional.resample(torch.from_numpy(wave.mean(axis=1)), rate, RATE).numpy()
-    loud = np.flatnonzero(np.abs(wave) > _SILENCE * np.abs(wave).max())
+    return trim(torchaudio.functional.resample(torch.from_numpy(wave.mean(axis=1)), rate, RATE).numpy(), seconds)
+
+
+def trim(wave: np.ndarray, seconds: float) -> np.ndarray:
+    """float32[samples], peak 1, without the silence around it, at most ``seconds``; nothing of what is silent
+    throughout."""
+    loud = np.flatnonzero(np.abs(wave) > _SILENCE * np.abs(wave).max(initial=0))
     if not len(loud):
         return wave[:0]
     wave = wave[loud[0] : loud[-1] + 1][: int(seconds * RATE)]

@@ -91,19 +91,25 @@ def made(stamps, tmp_path_factory):
     control.write_text("Package: stamps\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n")
     package = out / "stamps_1_all.deb"
     subprocess.run(["dpkg-deb", "-b", stamps.parents[3], package], check=True, capture_output=True)
-    arguments = ["--out", out, "--package", package, "--vocab-size", "200", "--speeds", "0.8"]
+    arguments = ["--out", out, "--package", package, "--vocab-size", "200", "--speeds", "0.8", "--voices", "1"]
     assert prepare.main(list(map(str, arguments))) == 0
     return out
 
 
 def test_manifests(made, found):
     splits = {name: _read(made / f"sounds/{name}.tsv") for name in ("train", "valid", "held_out")}
+    synthetic = [row for row in splits["train"] if "/synthetic/" in row["audio"]]
+    said = [(row["language"], row["text"]) for row in synthetic]
+    every = {(row["language"], row["caption"]) for row in _read(made / "data/train.tsv")}
+    assert sorted(said) == sorted(pair for pair in every if pair[0] in sounds.SPOKEN)
+    assert splits["train"][: len(synthetic)] == synthetic
+    del splits["train"][: len(synthetic)]
     captions = {name: {(row["language"], row["text"]) for row in rows} for name, rows in splits.items()}
     assert not captions["train"] & captions["held_out"] and captions["valid"] <= captions["train"]
     trained = [row for row in splits["train"] if "@" not in row["uniq_id"]]
     assert len(splits["train"]) == 2 * len(trained), "each at its own speed and slower"
     assert len(trained) + len(splits["held_out"]) == len(found) - 1, "silence says nothing"
-    for row in splits["train"] + splits["held_out"]:
+    for row in synthetic + splits["train"] + splits["held_out"]:
         wave, rate = soundfile.read(made / "sounds" / row["audio"])
         assert rate == 16000 and wave.ndim == 1 and len(wave) / rate == pytest.approx(float(row["duration"]), abs=0.01)
         assert np.abs(wave[:160]).max() > 0.01, "no silence before it"
@@ -119,7 +125,8 @@ def test_views(made):
     for name, split in (("trained", "train"), ("held_out", "held_out")):
         rows = _read(made / f"views/{name}.tsv")
         shown = {row["audio"] for row in rows if row["audio"]}
-        assert shown == {f"../sounds/{audio}" for audio in heard[split] if "@" not in audio}
+        recorded = {audio for audio in heard[split] if "@" not in audio and "/synthetic/" not in audio}
+        assert shown == {f"../sounds/{audio}" for audio in recorded}
         assert len({row["image"] for row in rows}) == len(STAMPS) and all(row["image"] for row in rows)
         assert all((made / "views" / row["image"]).is_file() for row in rows)
         assert len({row["text"] for row in rows if row["language"] == "ca"}) == len(STAMPS) - 1

@@ -22,6 +22,7 @@ ROOMS = (
 )
 DISTRIBUTION = {
     "PIL": "pillow",
+    "espeakng_loader": "espeakng-loader",
     "fairseq": "ve-fairseq",
     "fairseq_cli": "ve-fairseq",
     "hydra": "hydra-core",

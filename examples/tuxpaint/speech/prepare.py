@@ -6,7 +6,8 @@ Writes below DIR
                 languages that hundreds of recordings speak
     sounds/     stage 2: uniq_id, audio, text, duration, language; a recording with its caption in its language, or a
                 sound effect with the English one
-        train.tsv                   nine tenths of them, also played slower and faster, with other timbres
+        train.tsv                   nine tenths of them, also played slower and faster, with other timbres; and all
+                                    captions, the others' too, in a synthesiser's voices
         valid.tsv                   a tenth of those, as they are: to see how far training has got
         held_out.tsv                the last tenth
     views/      to evaluate: id, language, kind, audio, text, image
@@ -32,7 +33,7 @@ from tqdm import tqdm
 from one_peace.examples.augment import RATE, colour, level
 from one_peace.examples.tuxpaint import prepare
 from one_peace.examples.tuxpaint.debian import PackageError
-from one_peace.examples.tuxpaint.recordings import load_trimmed
+from one_peace.examples.tuxpaint.recordings import SPOKEN, load_trimmed
 from one_peace.examples.tuxpaint.speech.recordings import (
     GROUPS,
     Recording,
@@ -41,6 +42,7 @@ from one_peace.examples.tuxpaint.speech.recordings import (
     one_in_ten,
     stamps_by_caption,
 )
+from one_peace.examples.tuxpaint.speech.voices import Spoken, write_spoken
 from one_peace.examples.tuxpaint.stamps import Stamp, find_stamps
 
 LONGEST = 15.0  # seconds of a recording that are kept
@@ -92,9 +94,17 @@ def sound_path(recording: Recording, speed: float = 1.0) -> Path:
     return Path("audio", f"{recording.name}{'' if speed == 1 else f'@{speed:g}'}.flac")
 
 
-def write_sound_manifests(clips: Iterable[Clip], out: Path) -> None:
-    """Writes train.tsv, valid.tsv and held_out.tsv."""
+def spoken_captions(stamps: Iterable[Stamp]) -> list[tuple[str, str]]:
+    """Every (language, caption) that a recording might speak, once."""
+    return sorted({(g, caption) for stamp in stamps for g in SPOKEN if (caption := caption_in(stamp, g))})
+
+
+def write_sound_manifests(clips: Iterable[Clip], spoken: Iterable[Spoken], out: Path) -> None:
+    """Writes train.tsv, valid.tsv and held_out.tsv; what is ``spoken`` by a synthesiser belongs to the first."""
     rows: dict[str, list[Sequence[str]]] = {"train": [], "valid": [], "held_out": []}
+    for one in spoken:
+        name = one.path.with_suffix("").as_posix()
+        rows["train"].append((name, str(one.path), one.caption, f"{one.seconds:.2f}", one.language))
     for clip in clips:
         trained = not clip.recording.held_out
         rows["train" if trained else "held_out"].append(clip.row())
@@ -148,10 +158,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=[0.8, 0.9, 1.1, 1.2],
         help="also train on recordings this fast (default 0.8 0.9 1.1 1.2)",
     )
+    parser.add_argument(
+        "--voices", type=int, default=4, help="of a synthesiser, that say each caption; 0: only people do (default 4)"
+    )
     parser.add_argument("--vocab-size", type=int, default=3000, help="size of the vocabulary (default 3000)")
     args = parser.parse_args(argv)
     if bad := [speed for speed in args.speeds if not 0.5 <= speed <= 2 or speed == 1]:
         parser.error(f"--speeds are between 0.5 and 2 and not 1, got {bad[0]}")
+    if not 0 <= args.voices <= 100:
+        parser.error(f"--voices is between 0 and 100, got {args.voices}")
     cache, data, sounds = args.cache or args.out / "package", args.out / "data", args.out / "sounds"
     package = ["--package", str(args.package)] if args.package else []
     stage1 = ["--out", str(data), "--cache", str(cache), "--languages", "spoken", "--vocab-size", str(args.vocab_size)]
@@ -165,7 +180,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     stamps = list(find_stamps(root))
     recordings = find_recordings(root, {stamp.name: stamp for stamp in stamps})
     clips = write_sounds(recordings, args.speeds, sounds)
-    write_sound_manifests(clips, sounds)
+    spoken = spoken_captions(stamps) if args.voices else []
+    write_sound_manifests(clips, write_spoken(spoken, args.voices, LONGEST, sounds, os.cpu_count() or 1), sounds)
     for name, held_out in (("trained", False), ("held_out", True)):
         seconds = {c.recording: c.seconds for c in clips if c.speed == 1 and c.recording.held_out is held_out}
         write_views(stamps, seconds, data, sounds, args.out / "views" / f"{name}.tsv")
