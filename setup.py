@@ -64,7 +64,8 @@ setup(
             "ruff>=0.6",
             "setuptools>=70.1,<82",
         ],
-        # clip art, synthetic voices; tinysoundfont, which plays sound fonts, goes without its requirement pyaudio: examples/instruments
+        # clip art, synthetic voices; tinysoundfont, which plays sound fonts, goes without its requirement pyaudio:
+        # examples/instruments
         "examples": [
             "defusedxml>=0.7",
             "espeakng-loader>=0.2.4,<0.3",  # eSpeak NG and its data
