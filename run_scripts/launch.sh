@@ -33,6 +33,7 @@ EOF
 processes_usage() {
     cat <<EOF
   CPU=1       leave GPUs alone
+  PROCESSES   with CPU=1, how many train together (1); dataset.batch_size is each one's
   RANKS, RANK, LOCAL_RANK, INIT   where each process is started for itself, as run_scripts/slurm/job.sh does: how many there
               are, this one's number, its GPU, and where they meet, such as tcp://first:29500
 EOF
@@ -109,16 +110,20 @@ train() {
         settings+=(++common.cpu=true ++distributed_training.distributed_backend=gloo)
     fi
     local command=(fairseq-hydra-train)
+    local process=()
     if [[ ${RANKS:-1} -gt 1 ]]; then
         require RANK INIT
-        local process=(world_size="$RANKS" rank="$RANK" init_method="'$INIT'" no_spawn=true)
-        settings+=("${process[@]/#/++distributed_training.distributed_}")
+        process=(world_size="$RANKS" rank="$RANK" init_method="'$INIT'" no_spawn=true)
         settings+=(++distributed_training.device_id="${LOCAL_RANK:-0}")
+    elif [[ ${CPU:-0} == 1 && ${PROCESSES:-1} -gt 1 ]]; then
+        process=(world_size="$PROCESSES" rank="'\${oc.decode:\${oc.env:RANK}}'" init_method="'env://'" no_spawn=true)
+        command=(torchrun --standalone --nproc-per-node "$PROCESSES" "$(command -v fairseq-hydra-train)")
     elif [[ ${NODES:-1} -gt 1 ]]; then
         require NODE_RANK MASTER_ADDR
         command=(torchrun --nnodes "$NODES" --node-rank "$NODE_RANK" --nproc-per-node gpu
             --master-addr "$MASTER_ADDR" --master-port "${MASTER_PORT:-29500}" "$(command -v fairseq-hydra-train)")
     fi
+    settings+=("${process[@]/#/++distributed_training.distributed_}")
     exec "${command[@]}" --config-dir "$folder" --config-name "$config" \
         common.user_dir="$(hydra_text "$USER_DIR")" task.data="$(hydra_text "$DATA")" \
         checkpoint.save_dir="$(hydra_text "$out")" model.size="$SIZE" "${settings[@]}" "$@"

@@ -11,6 +11,15 @@ SMALL_RUN=(common.fp16=false "optimization.update_freq=[1]" model.encoder.checkp
 ALIGNING_ALONE=(criterion.dcl_audio_alpha=0 criterion.dcl_al_text_alpha=0 criterion.dcl_al_audio_alpha=0)
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
+# processes BATCH: SHARED_BATCH. On a CPU a model this small keeps few threads busy: two processes share batches and threads.
+processes() {
+    SHARED_BATCH=(dataset.batch_size="$1")
+    if [ "${CPU:-0}" = 1 ] && [ "${PROCESSES:=$((OMP_NUM_THREADS > 1 ? 2 : 1))}" -gt 1 ]; then
+        export PROCESSES OMP_NUM_THREADS="$(((OMP_NUM_THREADS + PROCESSES - 1) / PROCESSES))"
+        SHARED_BATCH=(dataset.batch_size="$(($1 / PROCESSES))" ++criterion.gather_with_grad=true) # as of one process
+    fi
+}
+
 # curves LOG METRIC...: $OUT/report/curves.png of a run of stage 2, if there is its LOG.
 curves() {
     [ -f "$1" ] || return 0

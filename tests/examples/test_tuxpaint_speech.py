@@ -148,7 +148,7 @@ def train(out, **variables):
 
 @pytest.fixture(scope="module")
 def trained(made):
-    train(made, UPDATES="2")
+    train(made, UPDATES="2", PROCESSES="2")
     return made
 
 
@@ -157,6 +157,7 @@ def test_training_moves_sounds_only(trained):
     assert all(torch.equal(value, joined[key]) for key, value in stage1.items() if key in joined)
     assert joined["audio_proj.weight"].shape == joined["text_proj.weight"].shape
     log = (trained / "stage2/hydra_train.log").read_text()
+    assert "'distributed_world_size': 2" in log and "'batch_size': 4," in log, "two processes share a batch of eight"
     assert "atc_loss" in log and "dcl_audio_loss" not in log and "valid on 'held_out' subset" in log
     assert "dcl_vl_image_loss" not in (trained / "train.log").read_text()
 

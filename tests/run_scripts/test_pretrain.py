@@ -21,6 +21,7 @@ def test_help_names_every_variable(stage, start):
     status, output = start(f"pretrain/{stage}.sh", "--help")
     assert status == 0
     variables = {"DATA", "BPE", "OUT", "SIZE", "BF16", "SMOKE", "NODES", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT"}
+    variables |= {"CPU", "PROCESSES"}
     assert all(name in output for name in variables | ({"STAGE1"} if stage == "stage2" else set()))
 
 
@@ -43,6 +44,13 @@ def test_several_machines(start):
     call = started(start, "pretrain/stage1.sh", **GIVEN, NODES="4", NODE_RANK="3", MASTER_ADDR="first")
     options = "--nnodes 4 --node-rank 3 --nproc-per-node gpu --master-addr first --master-port 29500"
     assert call[:11] == ["torchrun", *options.split(" ")] and call[11].endswith("/fairseq-hydra-train")
+
+
+def test_several_processes_on_a_cpu(start):
+    call = started(start, "pretrain/stage1.sh", **GIVEN, CPU="1", PROCESSES="2")
+    assert call[:4] == ["torchrun", "--standalone", "--nproc-per-node", "2"]
+    assert call[4].endswith("/fairseq-hydra-train") and "++common.cpu=true" in call
+    assert "++distributed_training.distributed_world_size=2" in call
 
 
 def test_several_machines_need_a_rank(start):

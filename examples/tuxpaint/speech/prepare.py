@@ -155,11 +155,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--speeds",
         type=float,
         nargs="*",
-        default=[0.8, 0.9, 1.1, 1.2],
-        help="also train on recordings this fast (default 0.8 0.9 1.1 1.2)",
+        default=[0.9, 1.1],
+        help="also train on recordings this fast (default 0.9 1.1)",
     )
     parser.add_argument(
-        "--voices", type=int, default=4, help="of a synthesiser, that say each caption; 0: only people do (default 4)"
+        "--voices", type=int, default=8, help="of a synthesiser, that say each caption; 0: only people do (default 8)"
     )
     parser.add_argument("--vocab-size", type=int, default=3000, help="size of the vocabulary (default 3000)")
     args = parser.parse_args(argv)

@@ -16,6 +16,7 @@ again, it goes on from the last checkpoint.
   STAGE1=$STAGE1 (trained only if there is no such file)
   STAGE1_UPDATES=$STAGE1_UPDATES  STAGE1_LR=$STAGE1_LR  THREADS=$OMP_NUM_THREADS
   UPDATES=$UPDATES  BATCH=$BATCH  LR=$LR  STEM='$STEM'
+  PROCESSES   of stage 2 on a CPU, which share batches and threads (two)
   DENOISING=$DENOISING   1: the denoising contrast too, in both stages; an update costs two to three times as much
   CPU=1    leave GPUs alone
   BF16=1   bfloat16: half as fast again on CPUs that multiply it (avx512_bf16, amx_bf16)
@@ -33,9 +34,10 @@ if [ ! -f "$STAGE1" ]; then
     env -u BATCH UPDATES="$STAGE1_UPDATES" LR="$STAGE1_LR" bash "$ROOT/examples/tuxpaint/train.sh" "${flags[@]}"
     cp "$OUT/checkpoints/checkpoint_best.pt" "$STAGE1"
 fi
+processes "$BATCH"
 DATA="$OUT/sounds" BPE="$OUT/data/bpe" STAGE1="$STAGE1" OUT="$OUT/stage2" SIZE=tiny \
     bash "$ROOT/run_scripts/pretrain/stage2.sh" \
-    "${SMALL_RUN[@]}" "${SHORT_SOUNDS[@]}" dataset.num_workers=1 dataset.batch_size="$BATCH" "optimization.lr=[$LR]" \
+    "${SMALL_RUN[@]}" "${SHORT_SOUNDS[@]}" "${SHARED_BATCH[@]}" dataset.num_workers=1 "optimization.lr=[$LR]" \
     model.encoder.drop_path_rate=0 optimization.max_epoch=0 ++optimization.max_update="$UPDATES" \
     "dataset.valid_subset='valid,held_out'" ++dataset.validate_interval=1000000 ++dataset.validate_interval_updates=500 \
     "${overrides[@]}" "$@"
