@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 STAGE1_UPDATES="${STAGE1_UPDATES:-2000}"
 STAGE1_LR="${STAGE1_LR:-5e-4}"
-UPDATES="${UPDATES:-2400}"
+UPDATES="${UPDATES:-2000}"
 BATCH="${BATCH:-128}"
 LR="${LR:-1e-3}"
 DENOISING="${DENOISING:-0}"
