@@ -11,10 +11,10 @@ SMALL_RUN=(common.fp16=false "optimization.update_freq=[1]" model.encoder.checkp
 ALIGNING_ALONE=(criterion.dcl_audio_alpha=0 criterion.dcl_al_text_alpha=0 criterion.dcl_al_audio_alpha=0)
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
 
-# processes BATCH: SHARED_BATCH. On a CPU a model this small keeps few threads busy: two processes share batches and threads.
+# processes BATCH: SHARED_BATCH, what each of PROCESSES on a CPU takes; they share threads, too.
 processes() {
     SHARED_BATCH=(dataset.batch_size="$1")
-    if [ "${CPU:-0}" = 1 ] && [ "${PROCESSES:=$((OMP_NUM_THREADS > 1 ? 2 : 1))}" -gt 1 ]; then
+    if [ "${CPU:-0}" = 1 ] && [ "${PROCESSES:-1}" -gt 1 ]; then
         export PROCESSES OMP_NUM_THREADS="$(((OMP_NUM_THREADS + PROCESSES - 1) / PROCESSES))"
         SHARED_BATCH=(dataset.batch_size="$(($1 / PROCESSES))" ++criterion.gather_with_grad=true) # as of one process
     fi

@@ -7,7 +7,7 @@ Writes below DIR
     sounds/     stage 2: uniq_id, audio, text, duration, language; a recording with its caption in its language, or a
                 sound effect with the English one
         train.tsv                   nine tenths of them, also played slower and faster, with other timbres; and all
-                                    captions, the others' too, in a synthesiser's voices
+                                    captions, the others' too, in a synthesiser's voices, if asked for
         valid.tsv                   a tenth of those, as they are: to see how far training has got
         held_out.tsv                the last tenth
     views/      to evaluate: id, language, kind, audio, text, image
@@ -23,6 +23,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -42,8 +43,10 @@ from one_peace.examples.tuxpaint.speech.recordings import (
     one_in_ten,
     stamps_by_caption,
 )
-from one_peace.examples.tuxpaint.speech.voices import Spoken, write_spoken
 from one_peace.examples.tuxpaint.stamps import Stamp, find_stamps
+
+if TYPE_CHECKING:
+    from one_peace.examples.tuxpaint.speech.voices import Spoken
 
 LONGEST = 15.0  # seconds of a recording that are kept
 SOUND_COLUMNS = ("uniq_id", "audio", "text", "duration", "language")
@@ -99,7 +102,7 @@ def spoken_captions(stamps: Iterable[Stamp]) -> list[tuple[str, str]]:
     return sorted({(g, caption) for stamp in stamps for g in SPOKEN if (caption := caption_in(stamp, g))})
 
 
-def write_sound_manifests(clips: Iterable[Clip], spoken: Iterable[Spoken], out: Path) -> None:
+def write_sound_manifests(clips: Iterable[Clip], spoken: Iterable["Spoken"], out: Path) -> None:
     """Writes train.tsv, valid.tsv and held_out.tsv; what is ``spoken`` by a synthesiser belongs to the first."""
     rows: dict[str, list[Sequence[str]]] = {"train": [], "valid": [], "held_out": []}
     for one in spoken:
@@ -155,11 +158,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--speeds",
         type=float,
         nargs="*",
-        default=[0.9, 1.1],
-        help="also train on recordings this fast (default 0.9 1.1)",
+        default=[0.8, 0.9, 1.1, 1.2],
+        help="also train on recordings this fast (default 0.8 0.9 1.1 1.2)",
     )
     parser.add_argument(
-        "--voices", type=int, default=8, help="of a synthesiser, that say each caption; 0: only people do (default 8)"
+        "--voices",
+        type=int,
+        default=0,
+        help="so many of a synthesiser say each caption too; needs pip install '.[examples]' (default 0: people only)",
     )
     parser.add_argument("--vocab-size", type=int, default=3000, help="size of the vocabulary (default 3000)")
     args = parser.parse_args(argv)
@@ -180,8 +186,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     stamps = list(find_stamps(root))
     recordings = find_recordings(root, {stamp.name: stamp for stamp in stamps})
     clips = write_sounds(recordings, args.speeds, sounds)
-    spoken = spoken_captions(stamps) if args.voices else []
-    write_sound_manifests(clips, write_spoken(spoken, args.voices, LONGEST, sounds, os.cpu_count() or 1), sounds)
+    spoken = []
+    if args.voices:
+        from one_peace.examples.tuxpaint.speech.voices import write_spoken  # needs eSpeak NG
+
+        spoken = write_spoken(spoken_captions(stamps), args.voices, LONGEST, sounds, os.cpu_count() or 1)
+    write_sound_manifests(clips, spoken, sounds)
     for name, held_out in (("trained", False), ("held_out", True)):
         seconds = {c.recording: c.seconds for c in clips if c.speed == 1 and c.recording.held_out is held_out}
         write_views(stamps, seconds, data, sounds, args.out / "views" / f"{name}.tsv")
