@@ -4,6 +4,7 @@ import csv
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,14 @@ def made(stamps, tmp_path_factory):
     arguments = ["--out", out, "--package", package, "--vocab-size", "200", "--speeds", "0.8", "--voices", "1"]
     assert prepare.main(list(map(str, arguments))) == 0
     return out
+
+
+@pytest.mark.parametrize(("voices", "message"), [("8", "pip install espeakng-loader"), ("-1", "between 0 and 100")])
+def test_voices_that_cannot_be_had(voices, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    with pytest.raises(SystemExit):
+        prepare.main(["--out", str(tmp_path), "--voices", voices])
+    assert message in capsys.readouterr().err and not list(tmp_path.iterdir()), "told before anything is fetched"
 
 
 def test_manifests(made, found):

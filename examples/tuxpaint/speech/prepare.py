@@ -22,6 +22,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--voices",
         type=int,
         default=0,
-        help="so many of a synthesiser say each caption too; needs pip install '.[examples]' (default 0: people only)",
+        help="so many of a synthesiser say each caption too (default 0: people only)",
     )
     parser.add_argument("--vocab-size", type=int, default=3000, help="size of the vocabulary (default 3000)")
     args = parser.parse_args(argv)
@@ -173,6 +174,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--speeds are between 0.5 and 2 and not 1, got {bad[0]}")
     if not 0 <= args.voices <= 100:
         parser.error(f"--voices is between 0 and 100, got {args.voices}")
+    if args.voices and not find_spec("espeakng_loader"):
+        parser.error("--voices needs eSpeak NG: pip install espeakng-loader")
     cache, data, sounds = args.cache or args.out / "package", args.out / "data", args.out / "sounds"
     package = ["--package", str(args.package)] if args.package else []
     stage1 = ["--out", str(data), "--cache", str(cache), "--languages", "spoken", "--vocab-size", str(args.vocab_size)]
