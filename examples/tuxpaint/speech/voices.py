@@ -3,7 +3,7 @@
 import ctypes
 import hashlib
 import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -119,11 +119,8 @@ def _synthesiser() -> Synthesiser:
 
 
 def _speak(pair: tuple[str, str], count: int, longest: float, out: Path) -> list[Spoken]:
-    return list(_takes(*pair, count, longest, out))
-
-
-def _takes(language: str, caption: str, count: int, longest: float, out: Path) -> Iterator[Spoken]:
-    digest = hashlib.sha256(caption.encode()).hexdigest()[:16]
+    language, caption = pair
+    digest, takes = hashlib.sha256(caption.encode()).hexdigest()[:16], []
     rng = np.random.default_rng(int(digest, 16))
     for take in range(count):
         wave = trim(_synthesiser().say(caption, language, Manner.draw(rng)), longest)
@@ -132,4 +129,5 @@ def _takes(language: str, caption: str, count: int, longest: float, out: Path) -
         path = Path("audio", "synthetic", language, f"{digest}-{take}.flac")
         (out / path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(out / path, colour(wave, rng), RATE, subtype="PCM_16")
-        yield Spoken(caption, language, path, len(wave) / RATE)
+        takes.append(Spoken(caption, language, path, len(wave) / RATE))
+    return takes
