@@ -24,10 +24,11 @@ def colour(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _shaped(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """float32[samples], louder at some frequencies and fainter at others: a curve through random points."""
-    frequencies = np.fft.rfftfreq(len(wave), 1 / RATE)
+    size = 1 << len(wave).bit_length()  # a power of two: many times as fast as a prime number
+    frequencies = np.fft.rfftfreq(size, 1 / RATE)
     points = np.geomspace(*_SHAPED, _POINTS)
     decibels = np.interp(np.log(frequencies.clip(1)), np.log(points), rng.normal(0, _DECIBELS, _POINTS))
-    return np.fft.irfft(np.fft.rfft(wave) * 10 ** (decibels / 20), len(wave)).astype(np.float32)
+    return np.fft.irfft(np.fft.rfft(wave, size) * 10 ** (decibels / 20))[: len(wave)].astype(np.float32)
 
 
 def _room(rng: np.random.Generator) -> torch.Tensor:

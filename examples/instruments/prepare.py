@@ -15,13 +15,13 @@ as the fonts sound.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from one_peace.data.prepare.files import write_manifest
 from one_peace.examples.augment import RATE, colour, level
@@ -29,6 +29,7 @@ from one_peace.examples.instruments.captions import describe
 from one_peace.examples.instruments.general_midi import Instrument, instruments
 from one_peace.examples.instruments.music import SPLITS, compose
 from one_peace.examples.instruments.sounds import FontError, SoundFont
+from one_peace.examples.processes import in_processes
 from one_peace.examples.tuxpaint.debian import PackageError, fetch_package, unpack_package
 
 PACKAGES = {"train": "fluid-soundfont-gm", "dev": "csound-soundfont", "test": "timgm6mb-soundfont"}
@@ -64,29 +65,39 @@ def write_clip(
     return name, str(path), describe(instrument, music, rng), instrument.name
 
 
-def write_clips(fonts: dict[str, SoundFont], clips: dict[str, int], out: Path, seed: int) -> dict[str, int]:
-    """Writes sounds and manifests, `clips`[split] clips an instrument; returns the numbers of rows."""
-    work = {split: [(i, n) for i in instruments() for n in range(clips[split])] for split in SPLITS}
-    written = {}
-    with tqdm(total=sum(map(len, work.values())), desc="sounds", unit="clip") as bar:
-        for split, chosen in work.items():
-            rows = []
-            for instrument, number in chosen:
-                rows.append(write_clip(fonts[split], instrument, split, number, out, seed))
-                bar.update()
-            written[split] = write_manifest(out / f"{split}.tsv", COLUMNS, rows)
-    return written
+def write_clips(fonts: Mapping[str, Path], clips: Mapping[str, int], out: Path, seed: int) -> dict[str, int]:
+    """Writes sounds and manifests, `clips`[split] clips an instrument of fonts[split]; returns the numbers of rows."""
+    work = [(split, i, n) for split in SPLITS for i in instruments() for n in range(clips[split])]
+    write = partial(_write_clip, fonts=fonts, out=out, seed=seed)
+    rows: dict[str, list[tuple[str, ...]]] = {split: [] for split in SPLITS}
+    for (split, *_), row in zip(work, in_processes(write, work, "sounds", "clip"), strict=True):
+        rows[split].append(row)
+    return {split: write_manifest(out / f"{split}.tsv", COLUMNS, rows[split]) for split in SPLITS}
 
 
-def _font(package: str, file: Path | None, cache: Path) -> SoundFont:
-    """The sound font in a file, or in a package that is fetched."""
-    if file is None:
-        deb = fetch_package(package, cache)
-        root = unpack_package(deb, cache / deb.stem)
-        file = next(iter(sorted(root.rglob("*.sf2"))), None)
-        if file is None:
-            raise PackageError(f"{deb} holds no .sf2")
-    return SoundFont(file)
+def _write_clip(
+    chosen: tuple[str, Instrument, int], fonts: Mapping[str, Path], out: Path, seed: int
+) -> tuple[str, ...]:
+    split, instrument, number = chosen
+    return write_clip(_opened(fonts[split]), instrument, split, number, out, seed)
+
+
+@cache
+def _opened(font: Path) -> SoundFont:
+    """Once in each process."""
+    return SoundFont(font)
+
+
+def _fetched(package: str, cache: Path) -> Path:
+    """The sound font in a package.
+
+    Raises:
+        PackageError: it cannot be had, or holds none.
+    """
+    deb = fetch_package(package, cache)
+    for font in sorted(unpack_package(deb, cache / deb.stem).rglob("*.sf2")):
+        return font
+    raise PackageError(f"{deb} holds no .sf2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,10 +122,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("each split needs at least one clip an instrument")
     cache = args.cache or args.out.resolve().parent / "package"
     try:
-        files = {"train": args.font, "dev": args.dev_font, "test": args.test_font}
-        fonts = {split: _font(package, files[split], cache) for split, package in PACKAGES.items()}
-        fonts["valid"] = fonts["train"]
-        written = write_clips(fonts, clips, args.out, args.seed)
+        given = {"train": args.font, "dev": args.dev_font, "test": args.test_font}
+        fonts = {split: given[split] or _fetched(package, cache) for split, package in PACKAGES.items()}
+        for font in fonts.values():
+            SoundFont(font)  # or an error, before anything is played
+        written = write_clips(fonts | {"valid": fonts["train"]}, clips, args.out, args.seed)
     except (PackageError, FontError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

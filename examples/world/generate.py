@@ -11,8 +11,6 @@ Every file is a function of (seed, split, row), whatever the number of worker pr
 """
 
 import argparse
-import multiprocessing
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
+from one_peace.examples.processes import in_processes
 from one_peace.examples.world.picture import draw
 from one_peace.examples.world.scene import Scene, all_groups, all_pairs, caption
 from one_peace.examples.world.sound import RATE, play
@@ -99,9 +97,7 @@ def generate(
     for folder in ("image_text/images", "audio_text/sounds"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     job = partial(render, out=out, image_size=image_size, seed=seed)
-    with multiprocessing.get_context("spawn").Pool(workers or os.cpu_count()) as pool:
-        done = list(tqdm(pool.imap(job, rows, chunksize=64), total=len(rows), desc="world", unit="scene"))
-    _write_manifests(out, done)
+    _write_manifests(out, list(in_processes(job, rows, "world", "scene", workers)))
 
 
 def _write_manifests(out: Path, done: Sequence[tuple[Row, str]]) -> None:

@@ -7,21 +7,24 @@ Writes below DIR
     sounds/     stage 2: uniq_id, audio, text, duration, language; a recording with its caption in its language, or a
                 sound effect with the English one
         train.tsv                   nine tenths of them, also played slower and faster, with other timbres; and all
-                                    captions, the others' too, in a synthesiser's voices, if asked for
+                                    captions, the others' too, in a synthesiser's voices
         valid.tsv                   a tenth of those, as they are: to see how far training has got
         held_out.tsv                the last tenth
     views/      to evaluate: id, language, kind, audio, text, image
         trained.tsv, held_out.tsv   recordings with their captions and pictures; and, with empty cells, all captions
                                     of each language and all pictures: what is searched among
+        held_out_alone.tsv          the same held-out recordings, to be searched among themselves
 
 Pictures and recordings meet in views/ only.
 """
 
 import argparse
+import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,9 +33,9 @@ import numpy as np
 import soundfile
 import torch
 import torchaudio
-from tqdm import tqdm
 
 from one_peace.examples.augment import RATE, colour, level
+from one_peace.examples.processes import in_processes
 from one_peace.examples.tuxpaint import prepare
 from one_peace.examples.tuxpaint.debian import PackageError
 from one_peace.examples.tuxpaint.recordings import SPOKEN, load_trimmed
@@ -69,21 +72,25 @@ class Clip:
         return (path.with_suffix("").as_posix(), str(path), recording.caption, f"{self.seconds:.2f}", recording.group)
 
 
-def write_sounds(recordings: Iterable[Recording], speeds: Sequence[float], out: Path) -> list[Clip]:
+def write_sounds(recordings: Sequence[Recording], speeds: Sequence[float], out: Path) -> list[Clip]:
     """Writes recordings without the silence around them, mono at 16 kHz, but for silent ones.
 
     Those to be trained on are also written at further ``speeds``, as a slower and lower or a faster and higher voice,
     each `colour`ed.
     """
-    clips, rng = [], np.random.default_rng(0)
-    for recording in tqdm(recordings, desc="recordings", unit="file"):
-        wave = load_trimmed(recording.path, LONGEST)
-        for speed in [1.0, *([] if recording.held_out else speeds)] if len(wave) else []:
-            path = out / sound_path(recording, speed)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            played = level(wave) if speed == 1 else colour(at_speed(wave, speed), rng)
-            soundfile.write(path, played, RATE, subtype="PCM_16")
-            clips.append(Clip(recording, speed, len(played) / RATE))
+    write = partial(_write_recording, speeds=speeds, out=out)
+    return [clip for clips in in_processes(write, recordings, "recordings", "file") for clip in clips]
+
+
+def _write_recording(recording: Recording, speeds: Sequence[float], out: Path) -> list[Clip]:
+    wave, clips = load_trimmed(recording.path, LONGEST), []
+    rng = np.random.default_rng(list(hashlib.sha256(recording.name.encode()).digest()))
+    for speed in [1.0, *([] if recording.held_out else speeds)] if len(wave) else []:
+        path = out / sound_path(recording, speed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        played = level(wave) if speed == 1 else colour(at_speed(wave, speed), rng)
+        soundfile.write(path, played, RATE, subtype="PCM_16")
+        clips.append(Clip(recording, speed, len(played) / RATE))
     return clips
 
 
@@ -118,8 +125,18 @@ def write_sound_manifests(clips: Iterable[Clip], spoken: Iterable["Spoken"], out
         write_tsv(out / f"{split}.tsv", SOUND_COLUMNS, chosen)
 
 
-def write_views(stamps: Sequence[Stamp], recordings: Iterable[Recording], data: Path, sounds: Path, path: Path) -> None:
-    """Writes one manifest of views of ``recordings``, whose files lie below ``sounds``; pictures lie below ``data``."""
+def write_views(
+    stamps: Sequence[Stamp],
+    recordings: Iterable[Recording],
+    data: Path,
+    sounds: Path,
+    path: Path,
+    alone: bool = False,
+) -> None:
+    """Writes one manifest of views of ``recordings``, whose files lie below ``sounds``; pictures lie below ``data``.
+
+    Unless ``alone``, all captions and pictures follow: more to search among.
+    """
     sounds_at, data_at = (Path(os.path.relpath(folder, path.parent)) for folder in (sounds, data))
     shown = {group: stamps_by_caption(stamps, group) for group in GROUPS}
 
@@ -128,7 +145,7 @@ def write_views(stamps: Sequence[Stamp], recordings: Iterable[Recording], data: 
             audio = str(sounds_at / sound_path(recording))
             for stamp in shown[recording.group][recording.caption]:
                 yield view(recording.group, stamp, audio)
-        for stamp in stamps:
+        for stamp in () if alone else stamps:
             yield from (view(group, stamp) for group in GROUPS if caption_in(stamp, group))
             yield view("", stamp)
 
@@ -159,14 +176,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--speeds",
         type=float,
         nargs="*",
-        default=[0.8, 0.9, 1.1, 1.2],
-        help="also train on recordings this fast (default 0.8 0.9 1.1 1.2)",
+        default=[0.9, 1.1],
+        help="also train on recordings this fast (default 0.9 1.1)",
     )
     parser.add_argument(
         "--voices",
         type=int,
-        default=0,
-        help="so many of a synthesiser say each caption too (default 0: people only)",
+        default=8,
+        help="so many of a synthesiser say each caption too (default 8; 0: people only)",
     )
     parser.add_argument("--vocab-size", type=int, default=3000, help="size of the vocabulary (default 3000)")
     args = parser.parse_args(argv)
@@ -175,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not 0 <= args.voices <= 100:
         parser.error(f"--voices is between 0 and 100, got {args.voices}")
     if args.voices and not find_spec("espeakng_loader"):
-        parser.error("--voices needs eSpeak NG: pip install espeakng-loader")
+        parser.error("--voices needs eSpeak NG: pip install espeakng-loader, or give --voices 0")
     cache, data, sounds = args.cache or args.out / "package", args.out / "data", args.out / "sounds"
     package = ["--package", str(args.package)] if args.package else []
     stage1 = ["--out", str(data), "--cache", str(cache), "--languages", "spoken", "--vocab-size", str(args.vocab_size)]
@@ -193,11 +210,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.voices:
         from one_peace.examples.tuxpaint.speech.voices import write_spoken  # needs eSpeak NG
 
-        spoken = write_spoken(spoken_captions(stamps), args.voices, LONGEST, sounds, os.cpu_count() or 1)
+        spoken = write_spoken(spoken_captions(stamps), args.voices, LONGEST, sounds)
     write_sound_manifests(clips, spoken, sounds)
+    views = args.out / "views"
     for name, held_out in (("trained", False), ("held_out", True)):
         seconds = {c.recording: c.seconds for c in clips if c.speed == 1 and c.recording.held_out is held_out}
-        write_views(stamps, seconds, data, sounds, args.out / "views" / f"{name}.tsv")
+        write_views(stamps, seconds, data, sounds, views / f"{name}.tsv")
+        if held_out:
+            write_views(stamps, seconds, data, sounds, views / "held_out_alone.tsv", alone=True)
         print(f"{name}: {len(seconds)} recordings, {sum(seconds.values()) / 60:.0f} minutes")
     return 0
 

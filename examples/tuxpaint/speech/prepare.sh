@@ -4,9 +4,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 usage "Usage: [OUT=DIR] [PYTHON=...] $0 [OPTIONS]
 Fetches the Debian package tuxpaint-stamps-default (no root) and makes \$OUT/data (stage 1), \$OUT/sounds (stage 2) and
-\$OUT/views (to evaluate): five minutes, 1.2 GB.
+\$OUT/views (to evaluate): a quarter of an hour, 3 GB.
   OUT=$OUT
 OPTIONS are those of python -m one_peace.examples.tuxpaint.speech.prepare, such as
   --package FILE   a .deb you have, instead of downloading it
-  --voices 8       eight synthetic voices say each caption too: ten minutes and 1.5 GB more" "$@"
+  --voices 0       people only, no synthetic voices: five minutes, 1.2 GB" "$@"
 exec "$PYTHON" -m one_peace.examples.tuxpaint.speech.prepare --out "$OUT" "$@"

@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 STAGE1_UPDATES="${STAGE1_UPDATES:-2000}"
 STAGE1_LR="${STAGE1_LR:-5e-4}"
-UPDATES="${UPDATES:-2400}"
+UPDATES="${UPDATES:-4000}"
 BATCH="${BATCH:-128}"
 LR="${LR:-1e-3}"
 DENOISING="${DENOISING:-0}"
@@ -16,7 +16,7 @@ again, it goes on from the last checkpoint.
   STAGE1=$STAGE1 (trained only if there is no such file)
   STAGE1_UPDATES=$STAGE1_UPDATES  STAGE1_LR=$STAGE1_LR  THREADS=$OMP_NUM_THREADS
   UPDATES=$UPDATES  BATCH=$BATCH  LR=$LR  STEM='$STEM'
-  PROCESSES=2 with CPU=1: two processes share stage 2's batches and threads
+  PROCESSES=$PROCESSES with CPU=1: so many processes share stage 2's batches and threads
   DENOISING=$DENOISING   1: the denoising contrast too, in both stages; an update costs two to three times as much
   CPU=1    leave GPUs alone
   BF16=1   bfloat16: half as fast again on CPUs that multiply it (avx512_bf16, amx_bf16)

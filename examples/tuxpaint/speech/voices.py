@@ -2,9 +2,7 @@
 
 import ctypes
 import hashlib
-import multiprocessing
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -14,9 +12,9 @@ import numpy as np
 import soundfile
 import torch
 import torchaudio
-from tqdm import tqdm
 
 from one_peace.examples.augment import RATE, colour
+from one_peace.examples.processes import in_processes
 from one_peace.examples.tuxpaint.recordings import trim
 
 # Its voices that resemble people, whatever the language; neither robots nor whispers.
@@ -101,20 +99,18 @@ class Spoken:
 
 
 def write_spoken(
-    captions: Iterable[tuple[str, str]], count: int, longest: float, out: Path, processes: int = 1
+    captions: Iterable[tuple[str, str]], count: int, longest: float, out: Path, processes: int | None = None
 ) -> list[Spoken]:
     """Has each of the (language, caption) pairs said by ``count`` random voices, each `colour`ed, in files of at most
     ``longest`` seconds below ``out``. Every time by the same voices; but they never say a thing quite the same way."""
     captions = list(captions)
     speak = partial(_speak, count=count, longest=longest, out=out)
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        spoken = pool.map(speak, captions, chunksize=16)
-        return [one for some in tqdm(spoken, "synthetic voices", len(captions), unit="caption") for one in some]
+    spoken = in_processes(speak, captions, "synthetic voices", "caption", processes)
+    return [one for some in spoken for one in some]
 
 
 @cache
 def _synthesiser() -> Synthesiser:
-    torch.set_num_threads(1)
     return Synthesiser()
 
 
