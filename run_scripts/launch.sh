@@ -3,7 +3,13 @@ SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 HERE=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd) # the folder of the script that sources this
 USER_DIR=$(dirname "$SCRIPTS")/user_module
 BENCHMARK=$(basename "$HERE")
-GIVEN_OUT=${OUT:-} GIVEN_CHECKPOINT=${CHECKPOINT:-} # before scripts set what they are by default
+OUTPUTS=outputs
+if [[ ${SMOKE:-0} == 1 ]]; then # no real run may go on from its checkpoints
+    OUTPUTS=outputs/smoke
+fi
+if [[ ${CPU:-0} == 1 ]]; then # fairseq starts a process for each GPU it sees, whatever it computes on
+    export CUDA_VISIBLE_DEVICES=
+fi
 
 # usage_if_asked ARGUMENT...: prints `usage`, which every script defines, and ends if --help is among the arguments.
 usage_if_asked() {
@@ -20,8 +26,8 @@ training_usage() {
     cat <<EOF
   SIZE        tiny, small, base, large or 4b (4b)
   BF16=1      bfloat16 instead of float16
-  SMOKE=1     two updates of the tiny model in float32, to see that everything is in place; runs without a GPU, and has a
-              folder of its own, with _smoke in its name, unless OUT is given
+  SMOKE=1     two updates of the tiny model in float32, from nothing, to see that everything is in place; runs without a GPU,
+              below outputs/smoke unless OUT is given
 $(processes_usage)
 
   Several machines without Slurm: the same command on each, with
@@ -85,15 +91,9 @@ hydra_text() {
     fi
 }
 
-# smoke_suffix GIVEN: what a folder that was not given is called more with SMOKE=1: no other run must go on from its checkpoint.
-smoke_suffix() {
-    [[ ${SMOKE:-0} != 1 || -n $1 ]] || printf _smoke
-}
-
 # train FOLDER CONFIG OUT OVERRIDE...: one run of fairseq-hydra-train.
 train() {
     local folder=$1 config=$2 out=$3
-    out+=$(smoke_suffix "$GIVEN_OUT")
     local SIZE=${SIZE:-$([[ ${SMOKE:-0} == 1 ]] && echo tiny || echo 4b)}
     shift 3
     one_of SIZE tiny small base large 4b
@@ -111,6 +111,9 @@ train() {
     fi
     local command=(fairseq-hydra-train)
     local process=()
+    if [[ ${CPU:-0} == 1 && ${NODES:-1} -gt 1 ]]; then
+        refuse "NODES starts a process for each GPU: with CPU=1 start each process for itself, with RANKS, RANK and INIT"
+    fi
     if [[ ${RANKS:-1} -gt 1 ]]; then
         require RANK INIT
         process=(world_size="$RANKS" rank="$RANK" init_method="'$INIT'" no_spawn=true)
@@ -120,6 +123,7 @@ train() {
         command=(torchrun --standalone --nproc-per-node "$PROCESSES" "$(command -v fairseq-hydra-train)")
     elif [[ ${NODES:-1} -gt 1 ]]; then
         require NODE_RANK MASTER_ADDR
+        process=(world_size="$NODES") # at least; with one GPU each, fairseq would not ask torchrun how many there are
         command=(torchrun --nnodes "$NODES" --node-rank "$NODE_RANK" --nproc-per-node gpu
             --master-addr "$MASTER_ADDR" --master-port "${MASTER_PORT:-29500}" "$(command -v fairseq-hydra-train)")
     fi
@@ -141,7 +145,7 @@ usage: [VARIABLE=value ...] bash finetune.sh [hydra overrides ...]
 Fine-tunes on $TITLE. The recipe is $BENCHMARK/$config.yaml on top of finetune.yaml.
 
   DATA        folder that prepare.sh wrote; required$(vocabulary_usage "$needed")
-  PRETRAINED  checkpoint to start from, such as the released one-peace.pt, or none: required but with SMOKE=1
+  PRETRAINED  checkpoint to start from, such as the released one-peace.pt, or none: required, and not used with SMOKE=1
   OUT         where checkpoints and logs go ($OUT); the same command again resumes
 ${MORE_USAGE:+$MORE_USAGE
 }$(training_usage)
@@ -155,7 +159,7 @@ EOF
     require DATA $needed
     local settings=()
     [[ -z ${BPE:-} ]] || settings+=(++task.bpe_dir="$(hydra_text "$BPE")")
-    if [[ ${PRETRAINED:-} != none && (-n ${PRETRAINED:-} || ${SMOKE:-0} != 1) ]]; then
+    if [[ ${PRETRAINED:-} != none && ${SMOKE:-0} != 1 ]]; then
         require PRETRAINED
         settings+=(checkpoint.finetune_from_model="$(hydra_text "$PRETRAINED")")
     fi
@@ -166,7 +170,6 @@ EOF
 evaluate() {
     local needed=$1 splits=$2 task=$3 split
     shift 3
-    [[ $CHECKPOINT != outputs/* ]] || CHECKPOINT=${CHECKPOINT%/*}$(smoke_suffix "$GIVEN_CHECKPOINT")/${CHECKPOINT##*/}
     usage() {
         cat <<EOF
 usage: [VARIABLE=value ...] bash evaluate.sh [flags of fairseq-validate and of the task ...]
@@ -209,6 +212,7 @@ EOF
 # validate SPLITS TASK FLAG...: one run of fairseq-validate.
 validate() {
     local splits=$1 task=$2 logs=(--all-gather-list-size 16777216) # of all batches, which travel at once
+    local command=(fairseq-validate)
     shift 2
     if [[ ${RANKS:-1} -gt 1 && ${CPU:-0} == 1 ]]; then # fairseq-validate collects what ranks found over GPUs only
         require RANK
@@ -218,12 +222,14 @@ validate() {
         set -- "$@" --distributed-world-size "$RANKS" --distributed-rank "$RANK" --distributed-init-method "$INIT" \
             --distributed-no-spawn --device-id "${LOCAL_RANK:-0}" "${logs[@]}"
     elif [[ ${GPUS:-1} -gt 1 ]]; then
+        # processes that fairseq starts itself know nothing of this command line, but what the checkpoint holds
+        command=(torchrun --standalone --nproc-per-node "$GPUS" "$(command -v fairseq-validate)")
         set -- "$@" --distributed-world-size "$GPUS" "${logs[@]}"
     fi
     if [[ ${CPU:-0} == 1 ]]; then
         set -- "$@" --cpu
     fi
-    fairseq-validate "$DATA" --user-dir "$USER_DIR" --task "$task" --path "$CHECKPOINT" --valid-subset "$splits" \
+    "${command[@]}" "$DATA" --user-dir "$USER_DIR" --task "$task" --path "$CHECKPOINT" --valid-subset "$splits" \
         --results-dir "$RESULTS" --batch-size "$BATCH" --num-workers 4 "$@"
 }
 

@@ -4,5 +4,5 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="AudioCaps, Clotho and MACS"
-OUT=${OUT:-outputs/audiocaps_clotho_retrieval}
+OUT=${OUT:-$OUTPUTS/audiocaps_clotho_retrieval}
 finetune BPE finetune "$@"

@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="AVQA"
-CHECKPOINT=${CHECKPOINT:-outputs/avqa/checkpoint_best.pt}
-RESULTS=${RESULTS:-outputs/avqa/results}
+CHECKPOINT=${CHECKPOINT:-$OUTPUTS/avqa/checkpoint_best.pt}
+RESULTS=${RESULTS:-$OUTPUTS/avqa/results}
 BATCH=${BATCH:-16}
 evaluate BPE valid aqa "$@"

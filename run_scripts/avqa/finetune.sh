@@ -4,5 +4,5 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="AVQA"
-OUT=${OUT:-outputs/avqa}
+OUT=${OUT:-$OUTPUTS/avqa}
 finetune BPE finetune "$@"

@@ -4,5 +4,5 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="COCO retrieval"
-OUT=${OUT:-outputs/coco_retrieval}
+OUT=${OUT:-$OUTPUTS/coco_retrieval}
 finetune BPE finetune "$@"

@@ -4,8 +4,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="Flickr30K retrieval"
-CHECKPOINT=${CHECKPOINT:-outputs/flickr30k_retrieval/checkpoint_best.pt}
-RESULTS=${RESULTS:-outputs/flickr30k_retrieval/results}
+CHECKPOINT=${CHECKPOINT:-$OUTPUTS/flickr30k_retrieval/checkpoint_best.pt}
+RESULTS=${RESULTS:-$OUTPUTS/flickr30k_retrieval/results}
 WITH_CANDIDATES=1
 CHECKPOINT_USAGE="one of finetune.sh, a released fine-tuned one, or, without any training on this, a pretrained one"
 BATCH=${BATCH:-16}

@@ -4,5 +4,5 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="Flickr30K retrieval"
-OUT=${OUT:-outputs/flickr30k_retrieval}
+OUT=${OUT:-$OUTPUTS/flickr30k_retrieval}
 finetune BPE finetune "$@"

@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="FSD50K"
-CHECKPOINT=${CHECKPOINT:-outputs/fsd50k/checkpoint_best.pt}
-RESULTS=${RESULTS:-outputs/fsd50k/results}
+CHECKPOINT=${CHECKPOINT:-$OUTPUTS/fsd50k/checkpoint_best.pt}
+RESULTS=${RESULTS:-$OUTPUTS/fsd50k/results}
 BATCH=${BATCH:-16}
 evaluate "" "valid test" fsd50k "$@"

@@ -4,5 +4,5 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="FSD50K"
-OUT=${OUT:-outputs/fsd50k}
+OUT=${OUT:-$OUTPUTS/fsd50k}
 finetune "" finetune "$@"

@@ -5,8 +5,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="ImageNet-1k"
 SIZES=${SIZES:-"256 384 512"}
-CHECKPOINT=${CHECKPOINT:-outputs/imagenet/checkpoint_best.pt}
-ALL_RESULTS=${RESULTS:-outputs/imagenet/results}
+CHECKPOINT=${CHECKPOINT:-$OUTPUTS/imagenet/checkpoint_best.pt}
+ALL_RESULTS=${RESULTS:-$OUTPUTS/imagenet/results}
 BATCH=${BATCH:-16}
 MORE_USAGE="  SIZES       sides of the pictures in pixels, one evaluation each ($SIZES)"
 WITH_LABELS=1

@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="NLVR2"
-CHECKPOINT=${CHECKPOINT:-outputs/nlvr2/checkpoint_best.pt}
-RESULTS=${RESULTS:-outputs/nlvr2/results}
+CHECKPOINT=${CHECKPOINT:-$OUTPUTS/nlvr2/checkpoint_best.pt}
+RESULTS=${RESULTS:-$OUTPUTS/nlvr2/results}
 BATCH=${BATCH:-16}
 evaluate BPE "valid test" nlvr2 "$@"

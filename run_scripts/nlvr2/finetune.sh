@@ -4,5 +4,5 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="NLVR2"
-OUT=${OUT:-outputs/nlvr2}
+OUT=${OUT:-$OUTPUTS/nlvr2}
 finetune BPE finetune "$@"

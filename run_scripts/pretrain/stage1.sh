@@ -9,7 +9,7 @@ usage: [VARIABLE=value ...] bash stage1.sh [hydra overrides ...]
 
   DATA        folder with train.tsv and valid.tsv (columns image_id, image, caption); required
   BPE         vocabulary: encoder.json, vocab.bpe, dict.txt, or sentencepiece.model, dict.txt; required
-  OUT         where checkpoints and logs go (outputs/stage1); the same command again resumes
+  OUT         where checkpoints and logs go ($OUTPUTS/stage1); the same command again resumes
 $(training_usage)
 
   one GPU         CUDA_VISIBLE_DEVICES=0 DATA=laion BPE=bpe bash stage1.sh
@@ -20,4 +20,4 @@ EOF
 
 usage_if_asked "$@"
 require DATA BPE
-train "$HERE" stage1 "${OUT:-outputs/stage1}" task.bpe_dir="$(hydra_text "$BPE")" "$@"
+train "$HERE" stage1 "${OUT:-$OUTPUTS/stage1}" task.bpe_dir="$(hydra_text "$BPE")" "$@"

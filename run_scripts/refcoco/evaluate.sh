@@ -5,8 +5,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 DATASET=${DATASET:-refcoco}
 TITLE=$DATASET
-CHECKPOINT=${CHECKPOINT:-outputs/$DATASET/checkpoint_best.pt}
-RESULTS=${RESULTS:-outputs/$DATASET/results}
+CHECKPOINT=${CHECKPOINT:-$OUTPUTS/$DATASET/checkpoint_best.pt}
+RESULTS=${RESULTS:-$OUTPUTS/$DATASET/results}
 BATCH=${BATCH:-16}
 MORE_USAGE="  DATASET     refcoco, refcoco+ or refcocog ($DATASET)"
 one_of DATASET refcoco refcoco+ refcocog

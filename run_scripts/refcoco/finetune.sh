@@ -5,7 +5,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 DATASET=${DATASET:-refcoco}
 TITLE=$DATASET
-OUT=${OUT:-outputs/$DATASET}
+OUT=${OUT:-$OUTPUTS/$DATASET}
 MORE_USAGE="  DATASET     refcoco, refcoco+ or refcocog ($DATASET)"
 one_of DATASET refcoco refcoco+ refcocog
 RECIPE=finetune

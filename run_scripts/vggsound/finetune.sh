@@ -4,5 +4,5 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="VGGSound"
-OUT=${OUT:-outputs/vggsound}
+OUT=${OUT:-$OUTPUTS/vggsound}
 finetune "" finetune "$@"

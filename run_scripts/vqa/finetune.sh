@@ -4,5 +4,5 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
 
 TITLE="VQAv2"
-OUT=${OUT:-outputs/vqa}
+OUT=${OUT:-$OUTPUTS/vqa}
 finetune BPE finetune "$@"

@@ -228,22 +228,27 @@ def test_variables_and_overrides_reach_the_config(start, tmp_path):
 
 def test_smoke_needs_no_checkpoint(start):
     assert config_of(start, "coco_retrieval", PRETRAINED="none").checkpoint.finetune_from_model is None
-    config = config_of(start, "coco_retrieval", PRETRAINED="", SMOKE="1")
-    assert (config.model.size, config.optimization.max_update) == ("tiny", 2)
-    assert not config.common.fp16 and not config.optimization.skip_remainder_batch
-    assert config.checkpoint.finetune_from_model is None
+    for exported in ("", GIVEN["PRETRAINED"]):
+        config = config_of(start, "coco_retrieval", PRETRAINED=exported, SMOKE="1")
+        assert (config.model.size, config.optimization.max_update) == ("tiny", 2)
+        assert not config.common.fp16 and not config.optimization.skip_remainder_batch
+        assert config.checkpoint.finetune_from_model is None
 
 
 def test_smoke_leaves_the_folders_of_real_runs_alone(start, data, tmp_path):
-    assert config_of(start, "vqa", SMOKE="1").checkpoint.save_dir == "outputs/vqa_smoke"
+    assert config_of(start, "vqa", SMOKE="1").checkpoint.save_dir == "outputs/smoke/vqa"
     assert config_of(start, "vqa", SMOKE="1", OUT="o").checkpoint.save_dir == "o"
     assert config_of(start, "vqa").checkpoint.save_dir == "outputs/vqa"
-    for given, expected in (({}, "outputs/vqa_smoke/checkpoint_best.pt"), ({"CHECKPOINT": "it's.pt"}, "it's.pt")):
-        path = tmp_path / expected
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for benchmark in ("vqa", "imagenet"):
+        path = tmp_path / f"outputs/smoke/{benchmark}/checkpoint_best.pt"
+        path.parent.mkdir(parents=True)
         path.touch()
-        _, output = start("vqa/evaluate.sh", DATA=str(data), BPE="bpe", SMOKE="1", **given)
-        assert flags_of(calls(output)[0])["--path"] == expected
+        for given in ({}, {"CHECKPOINT": "it's.pt"}):
+            _, output = start(f"{benchmark}/evaluate.sh", DATA=str(data), BPE="bpe", SMOKE="1", **given)
+            for call in calls(output):
+                flags = flags_of(call)
+                assert flags["--path"] == given.get("CHECKPOINT", str(path.relative_to(tmp_path)))
+                assert flags["--results-dir"].startswith(f"outputs/smoke/{benchmark}/results")
 
 
 @pytest.mark.parametrize("benchmark", ["vggsound", "imagenet"])
@@ -318,6 +323,7 @@ def test_evaluate_takes_the_splits_that_are_there(start, benchmark, splits, data
 def test_evaluate_takes_flags(start, data):
     variables = {**EVALUATED_WITH, "DATA": str(data), "SPLITS": "test", "GPUS": "4"}
     (call,) = calls(start("vqa/evaluate.sh", "--max-src-length", "30", **variables)[1])
+    assert call[:4] == ["torchrun", "--standalone", "--nproc-per-node", "4"] and call[4].endswith("/fairseq-validate")
     assert call[-6:-2] == ["--max-src-length", "30", "--distributed-world-size", "4"]
 
 

@@ -44,6 +44,9 @@ def test_several_machines(start):
     call = started(start, "pretrain/stage1.sh", **GIVEN, NODES="4", NODE_RANK="3", MASTER_ADDR="first")
     options = "--nnodes 4 --node-rank 3 --nproc-per-node gpu --master-addr first --master-port 29500"
     assert call[:11] == ["torchrun", *options.split(" ")] and call[11].endswith("/fairseq-hydra-train")
+    assert "++distributed_training.distributed_world_size=4" in call, "or one GPU each would train alone"
+    status, output = start("pretrain/stage1.sh", **GIVEN, NODES="4", NODE_RANK="3", MASTER_ADDR="first", CPU="1")
+    assert status == 2 and "with CPU=1 start each process for itself" in output
 
 
 def test_several_processes_on_a_cpu(start):
@@ -51,6 +54,13 @@ def test_several_processes_on_a_cpu(start):
     assert call[:4] == ["torchrun", "--standalone", "--nproc-per-node", "2"]
     assert call[4].endswith("/fairseq-hydra-train") and "++common.cpu=true" in call
     assert "++distributed_training.distributed_world_size=2" in call
+
+
+@pytest.mark.parametrize(("variables", "gpus"), [({}, "all"), ({"CPU": "1"}, "none")])
+def test_gpus_are_left_alone(start, tmp_path, variables, gpus):
+    program = tmp_path / "programs/fairseq-hydra-train"
+    program.write_text('#!/bin/sh\n[ "${CUDA_VISIBLE_DEVICES-unset}" = "" ] && echo none || echo all\n')
+    assert start("pretrain/stage1.sh", **GIVEN, **variables) == (0, f"{gpus}\n")
 
 
 def test_several_machines_need_a_rank(start):

@@ -41,7 +41,7 @@ def test_retrieval_and_classes_without_training(script, tmp_path):
     assert len(predictions) == 1 + 2 + 2 * 5, "two pictures, each with five captions"
 
     script("zero_shot/prepare.sh", "--folder", "folder", "--out", "classes")
-    checkpoint = "outputs/coco_retrieval_smoke/checkpoint_best.pt"
+    checkpoint = "outputs/smoke/coco_retrieval/checkpoint_best.pt"
     script("zero_shot/evaluate.sh", DATA="classes", CHECKPOINT=checkpoint, RESULTS="zero_shot")
     assert json.loads((tmp_path / "zero_shot/test_metrics.json").read_text()).keys() == {"accuracy"}
 
