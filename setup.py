@@ -42,7 +42,7 @@ setup(
         "matplotlib>=3.8",
         "numpy>=1.26,<3",
         "omegaconf>=2.3,<2.4",
-        "pillow>=10",
+        "pillow>=10.1",
         "pyyaml>=6",
         "scikit-learn>=1.4",
         "scipy>=1.11",

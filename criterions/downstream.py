@@ -31,6 +31,8 @@ class ClassifyCriterion(Loss):
 
     def __init__(self, task, label_smoothing: float = 0.0, use_multi_label: bool = False):
         super().__init__(task)
+        if not use_multi_label and getattr(task, "multi_label", False):
+            raise ValueError("a sample of this task has several classes: add --use-multi-label (use_multi_label: true)")
         self.label_smoothing = label_smoothing
         self.use_multi_label = use_multi_label
 
@@ -68,9 +70,8 @@ class HingeLoss(Loss):
     def compute(self, model, sample: dict) -> tuple[Tensor, dict, dict[str, Tensor]]:
         """The loss is a sum over samples."""
         out, target_B = predict(model, sample), sample["target"]["labels"]
-        loss, correct = hinge_loss(
-            out["logits"].view(-1, self.num_choices), target_B, margin=self.margin, release=self.release_hinge
-        )
+        logits_BC = out["logits"].view(len(target_B), self.num_choices)
+        loss, correct = hinge_loss(logits_BC, target_B, margin=self.margin, release=self.release_hinge)
         return loss, self.log(sample, loss, {"n_correct": correct}, len(target_B)), out
 
 

@@ -27,14 +27,15 @@ PRETRAINING_ONLY = re.compile(r"decoder_|\w+_mask_(token|head)")
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint's contents: "cfg" with "task" and "model", "model" its weights, and more. Nothing is executed.
+    """A checkpoint's contents: "cfg" with "task" and "model", "model" its weights, and more. Nothing is executed, and
+    what nobody looks at, such as the optimizer's state, takes no memory.
 
     Raises:
         ValueError: the file is damaged or no checkpoint of these models.
         FileNotFoundError: no such file.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (FileNotFoundError, MemoryError):
         raise
     except pickle.UnpicklingError:

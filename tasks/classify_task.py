@@ -23,12 +23,14 @@ class ClassifyTask(ManifestTask):
     Attributes:
         num_classes: logits of the model.
         names: of the classes, where they have some; else results give their numbers.
+        multi_label: whether a sample may have several classes, each right or wrong by itself.
         num_passes: joint sequences a sample.
         pass_features: whether the model concatenates or averages ("mean") what it read in them.
     """
 
     num_classes: int
     names: Sequence[str] = ()
+    multi_label = False
     num_passes = 1
     pass_features = "concat"
 

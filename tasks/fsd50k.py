@@ -30,6 +30,7 @@ class Fsd50kTask(ClassifyTask):
 
     modalities = ("audio",)
     column_roles = (ID, "audio", "labels")
+    multi_label = True
 
     def __init__(self, cfg: Fsd50kConfig, **kwargs):
         super().__init__(cfg, **kwargs)

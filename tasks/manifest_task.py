@@ -90,7 +90,9 @@ class ManifestTask(MeasuredTask):
 
     def _check_start(self) -> None:
         """What a run goes on from, or starts from, must have been trained on data that means the same."""
-        last = Path(self.cfg.save_dir) / "checkpoint_last.pt"
+        last = Path(self.cfg.restore_file)
+        if last == Path("checkpoint_last.pt"):  # fairseq's default
+            last = Path(self.cfg.save_dir) / last
         path = last if last.is_file() else Path(self.cfg.finetune_from_model or "")
         if path.is_file() and (model := read_settings(path).get("model")):
             check_agreement(model.get("encoder"), self.adapter_settings(), str(path))

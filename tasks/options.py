@@ -70,6 +70,7 @@ class ManifestTaskConfig(ReaderOptions):
     persistent_workers: bool = field(default=False, metadata={"help": "keep at False"})
     seed: int = II("common.seed")
     save_dir: str = II("checkpoint.save_dir")
+    restore_file: str = II("checkpoint.restore_file")
     finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")
     best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
     maximize_best_checkpoint_metric: bool = II("checkpoint.maximize_best_checkpoint_metric")

@@ -34,7 +34,7 @@ class PretrainTask(PairTask):
 
     def __init__(self, cfg: PretrainTaskConfig, **kwargs):
         self.modalities = tuple(name.strip() for name in cfg.modalities.split(","))
-        if len(set(self.modalities)) != 2:
+        if len(self.modalities) != 2 or len(set(self.modalities)) != 2:
             raise ValueError(f"modalities={cfg.modalities!r}: name two different modalities, e.g. text,audio")
         self.column_roles = ("id", *self.modalities)
         super().__init__(cfg, **kwargs)

@@ -6,6 +6,10 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import torch.distributed as dist
+
+from one_peace.metrics.gather import is_first_rank
+
 logger = logging.getLogger(__name__)
 
 
@@ -14,7 +18,15 @@ def repair_last_checkpoint(save_dir: Path) -> None:
 
     fairseq writes the first file of a save atomically and copies the others; a run killed in between leaves half a
     file, which would stop every later start. Without a whole one the broken file is set aside and training starts anew.
+    The first rank does it, the others wait for it.
     """
+    if is_first_rank():
+        _repair(save_dir)
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+
+
+def _repair(save_dir: Path) -> None:
     last = save_dir / "checkpoint_last.pt"
     if not last.is_file() or _whole(last):
         return
@@ -24,7 +36,7 @@ def repair_last_checkpoint(save_dir: Path) -> None:
             logger.warning("%s is truncated; resuming from %s", last, candidate.name)
             temporary = save_dir / f".checkpoint_last.{os.getpid()}"
             shutil.copyfile(candidate, temporary)
-            temporary.replace(last)  # several ranks may do this at once
+            temporary.replace(last)
             return
     logger.warning("%s is truncated and there is no other checkpoint: set aside, training starts anew", last)
     last.replace(last.with_suffix(".truncated"))

@@ -78,6 +78,7 @@ class VqaTask(ClassifyTask):
 
     modalities = ("text", "image")
     column_roles = (ID, "image", "text", "refs")
+    multi_label = True
 
     def __init__(self, cfg: VqaConfig, **kwargs):
         super().__init__(cfg, **kwargs)

@@ -3,7 +3,7 @@
 import io
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from one_peace.data.errors import DataError
 from one_peace.data.prepare.files import check_file
@@ -15,8 +15,12 @@ class _PlainUnpickler(pickle._Unpickler):
     """Builds lists, dicts, tuples, texts and numbers: the only things that need no name of a class or function.
 
     A pickle executes something by naming a callable first; every name ends up in ``find_class``. Python's own
-    implementation, not the one in C, which allocates as much memory as the file says its memo needs.
+    implementation, not the one in C, which allocates as much memory as the file says its memo needs; and no bytearray,
+    for which this one does.
     """
+
+    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
+    del dispatch[pickle.BYTEARRAY8[0]]
 
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError(f"it names {module}.{name}, and plain data names nothing")

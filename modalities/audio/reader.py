@@ -20,7 +20,8 @@ from one_peace.modalities.reader import Reader, ReaderConfig, media_path, option
 from one_peace.modalities.relative_positions import MAX_POSITIONS
 
 SAMPLE_RATE = 16_000
-MAX_MINUTES = 30  # the whole clip is read to normalise it; half an hour of 48 kHz is 350 MB
+MAX_MINUTES = 30  # at up to 48 kHz; the whole clip is read to normalise it: 350 MB
+_MAX_SAMPLES = MAX_MINUTES * 60 * 48_000
 _BLOCK = 1 << 18
 # Resampling kernels grow with the terms of rate / 16000. 640 is exact for the rates in use (11025 Hz and its multiples
 # need it); an odd rate is off by less than 1e-4, two hundredths of a semitone.
@@ -154,14 +155,15 @@ def _read_mono(path: Path) -> tuple[FloatTensor, int]:
             if not 1000 <= rate <= 768_000:
                 raise SampleError(f"sound {str(path)!r}: sampling rate {rate} Hz is not between 1 and 768 kHz")
             # lengths in headers are estimates or lies: count what is decoded
-            limit = MAX_MINUTES * 60 * rate
+            limit = min(MAX_MINUTES * 60 * rate, _MAX_SAMPLES)
             while sum(map(len, blocks)) <= limit:
                 block = file.read(_BLOCK, dtype="float32", always_2d=True)
                 if not len(block):
                     break
                 blocks.append(_mono(block))
             else:
-                raise SampleError(f"sound {str(path)!r} is longer than {MAX_MINUTES} minutes: cut it beforehand")
+                most = f"{limit / rate / 60:.3g} minutes of {rate} Hz"
+                raise SampleError(f"sound {str(path)!r} is longer than {most}: cut it beforehand")
     except SampleError:
         raise
     except (RuntimeError, OSError, ValueError, TypeError) as error:  # LibsndfileError is a RuntimeError

@@ -68,7 +68,7 @@ class ConvStem(nn.Module):
         x_BNC = self._input(x_BT)
         whole = x_BNC.shape[1]
         lengths = [whole] * len(x_BT) if frames is None else [min(self._num_inputs(n), whole) for n in frames]
-        return _Stem.apply(x_BNC, lengths, strides, *parameters)
+        return _Stem.apply(x_BNC, lengths, strides, torch.is_grad_enabled(), *parameters)
 
     def _input(self, x_BT: Tensor) -> Tensor:
         """What the first convolution reads: samples, or the spectrogram's windows."""
@@ -92,13 +92,13 @@ class ConvStem(nn.Module):
 
 class _Stem(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x_BNC, lengths, strides, *parameters):
+    def forward(ctx, x_BNC, lengths, strides, grad_enabled, *parameters):
         layers = [_Layer(*parameters[4 * i : 4 * i + 4], stride) for i, stride in enumerate(strides)]
         kept, frames = [], x_BNC.shape[1]
         for layer in layers:
             frames = layer.num_frames(frames)
         out_BNC = x_BNC.new_zeros(len(x_BNC), frames, parameters[-1].shape[0])
-        keep = any(ctx.needs_input_grad)
+        keep = grad_enabled and any(ctx.needs_input_grad)  # which asks the parameters alone
         for x_NC, length, out_NC in zip(x_BNC, lengths, out_BNC, strict=True):
             z_NC = layers[0].convolve(x_NC[:length])
             for before, layer in itertools.pairwise(layers):
@@ -125,7 +125,7 @@ class _Stem(torch.autograd.Function):
                 d_NC = layers[i].convolve_backward(d_NC, layers[i - 1].activate(z[i - 1]))
                 z.pop()
             layers[0].convolve_backward(layers[0].activate_backward(d_NC, z[0]), x_NC, d_input=False)
-        return None, None, None, *[grad for layer in layers for grad in layer.gradients()]
+        return None, None, None, None, *[grad for layer in layers for grad in layer.gradients()]
 
 
 class _Layer:

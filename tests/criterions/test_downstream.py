@@ -48,6 +48,12 @@ def test_classify_criterion_with_scores() -> None:
     assert log["n_correct"].item() == pytest.approx(0.9)
 
 
+def test_a_task_of_several_classes_a_sample_needs_the_option() -> None:
+    classify, config = CRITERION_REGISTRY["classify_criterion"], CRITERION_DATACLASS_REGISTRY["classify_criterion"]
+    with pytest.raises(ValueError, match="add --use-multi-label"):
+        classify.build_criterion(config(), SimpleNamespace(multi_label=True))
+
+
 def test_hinge_loss_over_consecutive_rows() -> None:
     labels, model = torch.tensor([0, 1]), Model(LOGITS.view(8, 1))
     loss, log, _ = criterion("hinge_loss", margin=0.5).compute(model, sample(labels=labels))

@@ -1,12 +1,14 @@
 """Stems as matrix products, against the same as convolutions: outputs and every gradient."""
 
+import weakref
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_peace.benchmarks.machine import flops
-from one_peace.modalities.audio.stem import ConvStem
+from one_peace.modalities.audio.stem import ConvStem, _Layer
 from one_peace.modalities.image.adapter import HmlpStem
 
 
@@ -53,6 +55,23 @@ def test_audio_of_other_lengths(frames: list[int], seed: int) -> None:
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-7)
     assert not stem(x, frames)[~present].any()
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_layers_are_kept_for_gradients_only(grad: bool, monkeypatch) -> None:
+    made, most = [], [0]
+
+    def convolve(layer, x_NC):
+        out_NC = original(layer, x_NC)
+        made.append(weakref.ref(out_NC))
+        most.append(sum(one() is not None for one in made))
+        return out_NC
+
+    original = _Layer.convolve
+    monkeypatch.setattr(_Layer, "convolve", convolve)
+    with torch.set_grad_enabled(grad):
+        ConvStem([(4, 7, 5), (6, 4, 2), (6, 4, 2)], False)(torch.randn(5, 400))
+    assert len(made) == 15 and max(most) == (10 if grad else 2), "the last two of each clip"
 
 
 def test_padding_of_audio_costs_nothing() -> None:

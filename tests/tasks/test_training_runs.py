@@ -188,7 +188,7 @@ def test_bad_input_gives_one_clear_message(pictures, tmp_path, change, message) 
     assert "valid" not in change or "begin training epoch" not in output, "it is known before an epoch is lost"
 
 
-@pytest.mark.parametrize("start", ["resumed", "fine-tuned"])
+@pytest.mark.parametrize("start", ["resumed", "restored", "fine-tuned"])
 def test_another_vocabulary_than_that_of_the_start_is_refused(pictures, stage1, tmp_path, start) -> None:
     shutil.copytree(pictures.parent / "bpe", tmp_path / "bpe")
     first, second, *rest = (tmp_path / "bpe" / "dict.txt").read_text().splitlines()
@@ -198,7 +198,8 @@ def test_another_vocabulary_than_that_of_the_start_is_refused(pictures, stage1, 
     if start == "resumed":
         shutil.copy(stage1[0] / "checkpoint_last.pt", tmp_path / "run")
     else:
-        options["finetune_from_model"] = stage1[0] / "checkpoint_last.pt"
+        flag = "restore_file" if start == "restored" else "finetune_from_model"
+        options[flag] = stage1[0] / "checkpoint_last.pt"
     output = run(command("train", pictures, "image_text_pretrain", **options), ok=False)
     assert "not the vocabulary of the checkpoint" in output.strip().splitlines()[-1]
 
