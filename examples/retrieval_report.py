@@ -32,6 +32,7 @@ from one_peace.examples.retrieval import (
 from one_peace.examples.views import (
     Embed,
     add_view_flags,
+    errors_told,
     load_embed,
     parse_view_flags,
     read_columns,
@@ -148,12 +149,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = _parser()
     args = parse_view_flags(parser, argv)
     directions = _read_directions(args, parser)
-    cells = read_views(args)
-    groups = (args.groups, read_columns(args.manifest, [args.groups])[0]) if args.groups else ("", ())
-    try:
+    with errors_told():
+        cells = read_views(args)
+        groups = (args.groups, read_columns(args.manifest, [args.groups])[0]) if args.groups else ("", ())
         report(load_embed(args), cells, directions, args.out, args.queries, args.top, args.title, groups)
-    except ValueError as error:  # what the manifest shows does not fit the directions
-        raise SystemExit(f"{args.manifest}: {error}") from None
     print(f"written to {args.out}/report.md and {args.out}/report.png")
 
 

@@ -1,7 +1,8 @@
 """What commands over a checkpoint and a manifest share: flags, cells, embeddings. A row is views of one thing."""
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -32,6 +33,15 @@ def parse_view_flags(parser: argparse.ArgumentParser, argv: Sequence[str] | None
         parser.error(f"--columns takes MODALITY=COLUMN, got {bad[0]!r}")
     args.columns = dict(column.split("=", 1) for column in args.columns)
     return args
+
+
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """Of what a user can mend, such as a missing file, the command tells the message alone as it ends."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 def load_embed(args: argparse.Namespace) -> Embed:

@@ -24,7 +24,7 @@ from one_peace.data.prepare.files import write_manifest
 from one_peace.examples.clipart.drawings import Drawing, draw, find_drawings
 from one_peace.examples.instruments.captions import vocabulary
 from one_peace.examples.instruments.general_midi import FAMILIES, instruments, shown_in_pictures
-from one_peace.examples.tuxpaint.debian import PackageError, fetch_package, unpack_package
+from one_peace.examples.tuxpaint.debian import PackageError, fetch_unpacked
 from one_peace.examples.tuxpaint.prepare import fetch_stamps
 from one_peace.examples.tuxpaint.stamps import Stamp, find_stamps, flatten
 from one_peace.modalities.text.reader import clean_text
@@ -86,12 +86,6 @@ def _save(picture: Image.Image, side: int, path: Path) -> None:
     flatten(picture, side).save(path)
 
 
-def _fetch_drawings(package: Path | None, cache: Path) -> Path:
-    """The folder of all drawings, of `PACKAGE` fetched into and unpacked in `cache`, or of a file."""
-    package = package or fetch_package(PACKAGE, cache)
-    return unpack_package(package, cache / package.stem) / "usr" / "share" / "openclipart" / "svg"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -106,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     cache = args.cache or args.out.resolve().parent / "package"
     try:
-        clipart = _fetch_drawings(args.package, cache)
+        clipart = fetch_unpacked(PACKAGE, cache, args.package) / "usr/share/openclipart/svg"
         stamps = fetch_stamps(args.stamps_package, cache)
     except PackageError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -16,12 +16,12 @@ OPTIONS are those of python -m one_peace.examples.retrieval_report, such as --qu
 needs "$STAGE1" "run examples/clipart/train.sh first"
 needs "$CHECKPOINT" "run train.sh first"
 "$PYTHON" -m one_peace.models.merge "$STAGE1" "$CHECKPOINT" --out "$OUT/one_peace.pt"
-"$PYTHON" -m one_peace.examples.instruments.accuracy "$OUT/one_peace.pt" --data "$DATA" --out "$OUT/results"
+CHECKPOINT="$OUT/one_peace.pt"
+"$PYTHON" -m one_peace.examples.instruments.accuracy "$CHECKPOINT" --data "$DATA" --out "$OUT/results"
 "$PYTHON" -m one_peace.examples.instruments.gallery --data "$DATA" --pictures "$CLIPART/data"
 views=(--columns audio=audio image=image text=text)
-"$PYTHON" -m one_peace.examples.retrieval_report "$OUT/one_peace.pt" "$DATA/gallery.tsv" --out "$OUT/report" \
-    --title "Pictures by sounds of the other font, among all stamps and drawings" --queries 5 "${views[@]}" \
+report "" data/gallery.tsv "Pictures by sounds of the other font, among all stamps and drawings" "${views[@]}" --queries 5 \
     --emergent audio:image image:audio --directions text:image "$@"
 curves "$OUT/train.log" train_inner:atc_loss train_inner:dcl_audio_loss '*:txt_r1' '*:audio_r1' '*:r_mean'
-"$PYTHON" -m one_peace.examples.plots.joint_space "$OUT/one_peace.pt" "$DATA/gallery.tsv" --out "$OUT/report/map.png" \
+"$PYTHON" -m one_peace.examples.plots.joint_space "$CHECKPOINT" "$DATA/gallery.tsv" --out "$OUT/report/map.png" \
     "${views[@]}" --title "Sounds of the other font, names, pictures"

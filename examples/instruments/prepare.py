@@ -30,7 +30,7 @@ from one_peace.examples.instruments.general_midi import Instrument, instruments
 from one_peace.examples.instruments.music import SPLITS, compose
 from one_peace.examples.instruments.sounds import FontError, SoundFont
 from one_peace.examples.processes import in_processes
-from one_peace.examples.tuxpaint.debian import PackageError, fetch_package, unpack_package
+from one_peace.examples.tuxpaint.debian import PackageError, fetch_unpacked
 
 PACKAGES = {"train": "fluid-soundfont-gm", "dev": "csound-soundfont", "test": "timgm6mb-soundfont"}
 COLUMNS = ("uniq_id", "audio", "text", "label")
@@ -94,10 +94,9 @@ def _fetched(package: str, cache: Path) -> Path:
     Raises:
         PackageError: it cannot be had, or holds none.
     """
-    deb = fetch_package(package, cache)
-    for font in sorted(unpack_package(deb, cache / deb.stem).rglob("*.sf2")):
+    for font in sorted(fetch_unpacked(package, cache).rglob("*.sf2")):
         return font
-    raise PackageError(f"{deb} holds no .sf2")
+    raise PackageError(f"{package} in {cache} holds no .sf2: delete it there and try again")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

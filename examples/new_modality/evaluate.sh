@@ -14,20 +14,12 @@ OPTIONS are those of python -m one_peace.examples.retrieval_report, such as --qu
 needs "$STAGE1" "run examples/clipart/train.sh first"
 needs "$CHECKPOINT" "run train.sh first"
 "$PYTHON" -m one_peace.models.merge "$STAGE1" "$CHECKPOINT" --out "$OUT/one_peace.pt"
+CHECKPOINT="$OUT/one_peace.pt"
 views=(--user-dir "$ROOT/examples/new_modality" --columns vector=drawing text=caption image=image)
-
-# report FOLDER MANIFEST TITLE OPTION...: one table and picture.
-report() {
-    local folder="$OUT/report/$1" manifest="$OUT/data/$2" title="$3"
-    shift 3
-    "$PYTHON" -m one_peace.examples.retrieval_report "$OUT/one_peace.pt" "$manifest" --out "$folder" --title "$title" \
-        "${views[@]}" --queries 5 "$@"
-}
-
-report held_out test.tsv "Drawings kept from training" \
+report held_out data/test.tsv "Drawings kept from training" "${views[@]}" --queries 5 \
     --directions vector:text text:vector --emergent vector:image image:vector "$@"
-report all all.tsv "Drawings kept from training, among all titles and pictures" \
+report all data/all.tsv "Drawings kept from training, among all titles and pictures" "${views[@]}" --queries 5 \
     --directions vector:text --emergent vector:image "$@"
 curves "$OUT/train.log" train_inner:vtc_loss train_inner:dcl_vector_loss '*:txt_r1' '*:vector_r1' '*:r_mean'
-"$PYTHON" -m one_peace.examples.plots.joint_space "$OUT/one_peace.pt" "$OUT/data/test.tsv" --out "$OUT/report/map.png" \
+"$PYTHON" -m one_peace.examples.plots.joint_space "$CHECKPOINT" "$OUT/data/test.tsv" --out "$OUT/report/map.png" \
     "${views[@]}" --links 25 --title "Held-out drawings, titles, pictures"

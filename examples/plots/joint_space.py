@@ -20,7 +20,14 @@ import numpy as np
 import torch
 
 from one_peace.examples.retrieval import Items, collect_items
-from one_peace.examples.views import add_view_flags, load_embed, parse_view_flags, read_columns, read_views
+from one_peace.examples.views import (
+    add_view_flags,
+    errors_told,
+    load_embed,
+    parse_view_flags,
+    read_columns,
+    read_views,
+)
 
 matplotlib.use("Agg")  # no display needed
 import matplotlib.pyplot as plt
@@ -105,22 +112,8 @@ def draw_map(
     plt.close(figure)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m one_peace.examples.plots.joint_space",
-        description="Draw a map of the joint space of a checkpoint's modalities.",
-    )
-    add_view_flags(parser)
-    parser.add_argument("--out", type=Path, required=True, help="the picture, such as map.png")
-    parser.add_argument("--limit", type=int, default=300, help="rows of the manifest that are drawn (default 300)")
-    parser.add_argument("--colours", metavar="COLUMN", help="colour by this column (default: by modality)")
-    parser.add_argument("--links", type=int, default=0, help="rows whose views are joined by lines (default 0)")
-    parser.add_argument("--no-centre", action="store_true", help="leave modalities apart as wholes")
-    parser.add_argument("--title", default="Joint space", help="heading")
-    args = parse_view_flags(parser, argv)
-    if args.limit < 2 or args.links < 0:
-        parser.error("--limit must be at least 2, --links at least 0")
+def draw_views(args: argparse.Namespace) -> None:
+    """Draws what the command line asks for."""
     cells = read_views(args)
     rows = choose_rows(cells, args.limit)
     items = {modality: collect_items([column[row] for row in rows]) for modality, column in cells.items()}
@@ -141,6 +134,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     draw_map(points, labels, linked, args.out, args.title)
     print(f"written to {args.out}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m one_peace.examples.plots.joint_space",
+        description="Draw a map of the joint space of a checkpoint's modalities.",
+    )
+    add_view_flags(parser)
+    parser.add_argument("--out", type=Path, required=True, help="the picture, such as map.png")
+    parser.add_argument("--limit", type=int, default=300, help="rows of the manifest that are drawn (default 300)")
+    parser.add_argument("--colours", metavar="COLUMN", help="colour by this column (default: by modality)")
+    parser.add_argument("--links", type=int, default=0, help="rows whose views are joined by lines (default 0)")
+    parser.add_argument("--no-centre", action="store_true", help="leave modalities apart as wholes")
+    parser.add_argument("--title", default="Joint space", help="heading")
+    args = parse_view_flags(parser, argv)
+    if args.limit < 2 or args.links < 0:
+        parser.error("--limit must be at least 2, --links at least 0")
+    with errors_told():
+        draw_views(args)
 
 
 if __name__ == "__main__":

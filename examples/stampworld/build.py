@@ -28,8 +28,8 @@ from one_peace.examples.stampworld.catalogue import KINDS, hold_out, make_sticke
 from one_peace.examples.stampworld.recordings import deal, find_recordings
 from one_peace.examples.stampworld.scene import Compositor
 from one_peace.examples.stampworld.texts import training_texts
-from one_peace.examples.tuxpaint.debian import PackageError, fetch_package, unpack_package
-from one_peace.examples.tuxpaint.prepare import PACKAGE
+from one_peace.examples.tuxpaint.debian import PackageError, fetch_unpacked
+from one_peace.examples.tuxpaint.prepare import PACKAGE, fetch_stamps
 from one_peace.examples.tuxpaint.stamps import find_stamps
 
 SAMPLES_PACKAGE = "sonic-pi-samples"
@@ -109,8 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cache = args.cache or args.out.resolve().parent / "package"
     sizes = SMALL if args.small else FULL
     try:
-        stamps = _unpack(PACKAGE, args.package, cache) / "usr/share/tuxpaint/stamps"
-        samples = _unpack(SAMPLES_PACKAGE, args.samples_package, cache) / "usr/share/sonic-pi/samples"
+        stamps = fetch_stamps(args.package, cache)
+        samples = fetch_unpacked(SAMPLES_PACKAGE, cache, args.samples_package) / "usr/share/sonic-pi/samples"
     except PackageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -119,11 +119,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     entries = train_tokenizer(training_texts(args.out), args.out / "bpe", args.vocab_size)
     print(f"{args.out}: all benchmarks, a vocabulary of {entries}")
     return 0
-
-
-def _unpack(name: str, package: Path | None, cache: Path) -> Path:
-    package = package or fetch_package(name, cache)
-    return unpack_package(package, cache / package.stem)
 
 
 if __name__ == "__main__":

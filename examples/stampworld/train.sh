@@ -40,14 +40,17 @@ run_settings() {
 
 # stage1, stage2: pretrain, if that has not been done.
 stage1() {
-    [ ! -f "$STAGE1" ] || return 0
+    if [ -f "$STAGE1" ]; then
+        [ -z "${START:-}" ] || echo "$STAGE1 is there: it is fine-tuned, whatever START is" >&2
+        return 0
+    fi
     run_settings stage1
     DATA="$OUT/manifests/coco_retrieval" OUT="$OUT/stage1" \
         bash "$ROOT/run_scripts/pretrain/stage1.sh" "${RUN[@]}" optimization.max_update=0 \
         lr_scheduler.warmup_updates=0 ++lr_scheduler.warmup_ratio=0.1 \
         task.patch_image_size="$IMAGE_SIZE" dataset.validate_interval_updates=0 checkpoint.save_interval_updates=0 \
         ${START:+checkpoint.finetune_from_model="$START"}
-    cp "$OUT/stage1/checkpoint_best.pt" "$STAGE1"
+    cp "$OUT/stage1/checkpoint_best.pt" "$STAGE1.part" && mv "$STAGE1.part" "$STAGE1" # whole or not there
 }
 
 stage2() {

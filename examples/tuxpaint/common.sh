@@ -10,6 +10,14 @@ SMALL_RUN=(common.fp16=false "optimization.update_freq=[1]" model.encoder.checkp
 # Stage 2 without the denoising contrast
 ALIGNING_ALONE=(criterion.dcl_audio_alpha=0 criterion.dcl_al_text_alpha=0 criterion.dcl_al_audio_alpha=0)
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+if [ "${CPU:-0}" = 1 ]; then # fairseq starts a process for each GPU it sees, whatever it computes on
+    export CUDA_VISIBLE_DEVICES=
+fi
+
+# needs FILE REMEDY: ends the script where FILE is missing.
+needs() {
+    [ -f "$1" ] || { echo "no $1: $2" >&2; exit 1; }
+}
 
 # processes BATCH: SHARED_BATCH, what each of PROCESSES on a CPU takes; they share threads, too.
 processes() {
@@ -18,6 +26,13 @@ processes() {
         export PROCESSES OMP_NUM_THREADS="$(((OMP_NUM_THREADS + PROCESSES - 1) / PROCESSES))"
         SHARED_BATCH=(dataset.batch_size="$(($1 / PROCESSES))" ++criterion.gather_with_grad=true) # as of one process
     fi
+}
+
+# report FOLDER MANIFEST TITLE OPTION...: $OUT/report/FOLDER: retrieval by $CHECKPOINT on $OUT/MANIFEST.
+report() {
+    local folder="$OUT/report/$1" manifest="$OUT/$2" title="$3"
+    shift 3
+    "$PYTHON" -m one_peace.examples.retrieval_report "$CHECKPOINT" "$manifest" --out "$folder" --title "$title" "$@"
 }
 
 # curves LOG METRIC...: $OUT/report/curves.png of a run of stage 2, if there is its LOG.

@@ -51,6 +51,16 @@ def unpack_package(package: Path, out: Path) -> Path:
     return out
 
 
+def fetch_unpacked(name: str, cache: Path, package: Path | None = None) -> Path:
+    """The folder, in `cache`, of what is in the .deb file `package`, or else in package `name`, which is fetched.
+
+    Raises:
+        PackageError: it cannot be had.
+    """
+    package = package or fetch_package(name, cache)
+    return unpack_package(package, cache / package.stem)
+
+
 def _newest(name: str, cache: Path) -> Path | None:
     return max(cache.glob(f"{name}_*.deb"), default=None)
 

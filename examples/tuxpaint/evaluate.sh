@@ -9,5 +9,6 @@ Measures text -> image and image -> text retrieval over all stamps; writes \$OUT
   OUT=$OUT
   CHECKPOINT=$CHECKPOINT
 OPTIONS are those of python -m one_peace.examples.retrieval_report, such as --queries 8 or --device cuda." "$@"
-exec "$PYTHON" -m one_peace.examples.retrieval_report "$CHECKPOINT" "$OUT/data/valid.tsv" --out "$OUT/report" \
-    --columns text=caption image=image --directions text:image image:text --title "Tux Paint stamps" --queries 5 "$@"
+needs "$CHECKPOINT" "run train.sh first"
+report "" data/valid.tsv "Tux Paint stamps" \
+    --columns text=caption image=image --directions text:image image:text --queries 5 "$@"

@@ -13,14 +13,15 @@ Captions are written as the text reader reads them (lower case, ...), so that ca
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
 from tqdm import tqdm
 
 from one_peace.data import train_tokenizer
-from one_peace.examples.tuxpaint.debian import PackageError, fetch_package, unpack_package
+from one_peace.data.prepare.files import write_manifest
+from one_peace.examples.tuxpaint.debian import PackageError, fetch_unpacked
 from one_peace.examples.tuxpaint.recordings import SPOKEN
 from one_peace.examples.tuxpaint.stamps import Stamp, find_stamps, flatten
 from one_peace.modalities.text.reader import clean_text
@@ -31,8 +32,7 @@ COLUMNS = ("image_id", "image", "caption", "language")
 
 def fetch_stamps(package: Path | None, cache: Path) -> Path:
     """The folder of all stamps, of the file `package` or of `PACKAGE` fetched into `cache`; unpacked in `cache`."""
-    package = package or fetch_package(PACKAGE, cache)
-    return unpack_package(package, cache / package.stem) / "usr" / "share" / "tuxpaint" / "stamps"
+    return fetch_unpacked(PACKAGE, cache, package) / "usr/share/tuxpaint/stamps"
 
 
 def choose_languages(stamps: Sequence[Stamp], wanted: str) -> list[str]:
@@ -51,17 +51,16 @@ def choose_languages(stamps: Sequence[Stamp], wanted: str) -> list[str]:
 
 def write_manifests(stamps: Sequence[Stamp], languages: Sequence[str], out: Path) -> tuple[int, int]:
     """Writes out/train.tsv and out/valid.tsv; returns their numbers of rows."""
-    rows = {
-        "train": [(stamp, language) for stamp in stamps for language in languages if language in stamp.captions],
-        "valid": [(stamp, languages[0]) for stamp in stamps if languages[0] in stamp.captions],
-    }
-    for split, chosen in rows.items():
-        lines = ["\t".join(COLUMNS)]
-        for stamp, language in chosen:
-            name = f"{stamp.name}.{language}" if len(languages) > 1 else stamp.name
-            lines.append("\t".join((name, str(picture_path(stamp)), clean_text(stamp.captions[language]), language)))
-        (out / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return len(rows["train"]), len(rows["valid"])
+
+    def row(stamp: Stamp, language: str) -> tuple[str, ...]:
+        name = f"{stamp.name}.{language}" if len(languages) > 1 else stamp.name
+        return name, str(picture_path(stamp)), clean_text(stamp.captions[language]), language
+
+    def rows(wanted: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        return (row(stamp, language) for stamp in stamps for language in wanted if language in stamp.captions)
+
+    train = write_manifest(out / "train.tsv", COLUMNS, rows(languages))
+    return train, write_manifest(out / "valid.tsv", COLUMNS, rows(languages[:1]))
 
 
 def write_pictures(stamps: Sequence[Stamp], side: int, out: Path) -> None:

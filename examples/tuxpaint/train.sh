@@ -15,21 +15,20 @@ Pretrains stage 1 on the stamps that prepare.sh left in \$OUT/data; checkpoints 
   OUT=$OUT
   ARCH=$ARCH  IMAGE_SIZE=$IMAGE_SIZE  UPDATES=$UPDATES  BATCH=$BATCH  LR=$LR  SEED=$SEED
   THREADS=$OMP_NUM_THREADS
+  CPU=1    leave GPUs alone
   BF16=1   bfloat16: half as fast again on CPUs that multiply it (avx512_bf16, amx_bf16)
-Flags given here win over the script's; a GPU is used if there is one (add --cpu to keep it free)." "$@"
-if [ ! -f "$OUT/data/valid.tsv" ]; then
-    echo "no $OUT/data/valid.tsv: run prepare.sh first" >&2
-    exit 1
-fi
+Flags given here win over the script's." "$@"
+needs "$OUT/data/valid.tsv" "run prepare.sh first"
+[ "${CPU:-0}" != 1 ] || set -- --cpu "$@"
 [ "${BF16:-0}" != 1 ] || set -- --bf16 "$@"
 mkdir -p "$OUT"
-"$(dirname "$PYTHON")/fairseq-train" "$OUT/data" --user-dir "$ROOT/user_module" \
+"$PYTHON" -m fairseq_cli.train "$OUT/data" --user-dir "$ROOT/user_module" \
     --task image_text_pretrain --selected-cols image_id,image,caption \
     --bpe-dir "$OUT/data/bpe" --patch-image-size "$IMAGE_SIZE" \
     --arch "$ARCH" --criterion image_text_pretrain_loss \
     --optimizer adjust_adam --adam-betas '(0.9,0.98)' --weight-decay 0.05 --clip-norm 3.0 \
     --lr "$LR" --lr-scheduler adjust_cosine --warmup-ratio 0.1 --max-update "$UPDATES" \
-    --batch-size "$BATCH" --num-workers 1 --seed "$SEED" --fp16-no-flatten-grads \
+    --batch-size "$BATCH" --num-workers 1 --seed "$SEED" --fp16-no-flatten-grads --ddp-backend legacy_ddp \
     --validate-interval-updates 250 --validate-interval 1000000 --no-epoch-checkpoints \
     --best-checkpoint-metric r_mean --maximize-best-checkpoint-metric \
     --save-dir "$OUT/checkpoints" --log-format simple --log-interval 50 "$@" 2>&1 | tee -a "$OUT/train.log"

@@ -98,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     steps = plan_steps(args)
     # Waiting threads sleep: spinning ones would take the cores from the loader, and from whatever else runs here.
     threads = {"OMP_NUM_THREADS": str(args.threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    environment = {**os.environ, **threads, "PYTHONPATH": _python_path()}
+    no_gpu = {"CUDA_VISIBLE_DEVICES": ""}  # fairseq starts a process for each that it sees
+    environment = {**os.environ, **threads, **no_gpu, "PYTHONPATH": _python_path()}
     try:
         run_steps(steps, args.out, environment, fresh=args.fresh)
     except StepFailed as error:

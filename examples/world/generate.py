@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from one_peace.data.prepare.files import write_manifest
 from one_peace.examples.processes import in_processes
 from one_peace.examples.world.picture import draw
 from one_peace.examples.world.scene import Scene, all_groups, all_pairs, caption
@@ -106,15 +107,10 @@ def _write_manifests(out: Path, done: Sequence[tuple[Row, str]]) -> None:
             (r.name, "images/" + _image_path(r).name, text) for r, text in done if r.picture and split in r.split
         ]
         sounds = [(r.name, "sounds/" + _sound_path(r).name, text) for r, text in done if r.sound and split in r.split]
-        _write_tsv(out / "image_text" / f"{split}.tsv", ("image_id", "image", "caption"), pictures)
-        _write_tsv(out / "audio_text" / f"{split}.tsv", ("uniq_id", "audio", "text"), sounds)
+        write_manifest(out / "image_text" / f"{split}.tsv", ("image_id", "image", "caption"), pictures)
+        write_manifest(out / "audio_text" / f"{split}.tsv", ("uniq_id", "audio", "text"), sounds)
     views = [(r.name, str(_image_path(r)), text, str(_sound_path(r))) for r, text in done if r.split == "test"]
-    _write_tsv(out / "test.tsv", ("id", "image", "caption", "audio"), views)
-
-
-def _write_tsv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    lines = ["\t".join(fields) for fields in (header, *rows)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_manifest(out / "test.tsv", ("id", "image", "caption", "audio"), views)
 
 
 def _image_path(row: Row) -> Path:

@@ -124,6 +124,15 @@ def test_command_line_messages(tmp_path, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("missing", ["test.tsv", "model.pt"])
+def test_what_is_missing_is_told_without_a_traceback(tmp_path, missing):
+    (tmp_path / "test.tsv").write_text("image\tcaption\na.png\ta cat\n")
+    (tmp_path / missing).unlink(missing_ok=True)
+    arguments = ["--columns", "text=caption", "image=image", "--directions", "text:image", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit, match=rf"error: .*{missing}"):
+        rr.main([str(tmp_path / "model.pt"), str(tmp_path / "test.tsv"), *arguments])
+
+
 def test_cells_of_a_manifest(tmp_path):
     (tmp_path / "m.tsv").write_text("id\timage\tcaption\n1\tx/a.png\tA cat\n2\t/abs/b.png\tA dog\n3\t\tA cow\n")
     cells = views.read_cells(tmp_path / "m.tsv", {"text": "caption", "image": "image"}, files=["image"])

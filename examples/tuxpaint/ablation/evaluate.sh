@@ -7,9 +7,9 @@ Tables what train.sh has measured in \$OUT/runs: mean and deviation over seeds, 
 writes \$OUT/report.md and \$OUT/curves.png.
   OUT=$OUT" "$@"
 "$PYTHON" -m one_peace.examples.tuxpaint.ablation.report "$OUT" | tee "$OUT/report.md"
-logs=()
-for run in "$OUT"/runs/*-1; do
-    logs+=("$(basename "$run" -1)=$run/train.log")
+logs=() seed="$(ls "$OUT/runs" | sed 's/.*-//' | sort -n | head -n 1)"
+for run in "$OUT"/runs/*-"$seed"; do
+    logs+=("$(basename "$run" "-$seed")=$run/train.log")
 done
 "$PYTHON" -m one_peace.examples.plots.curves "${logs[@]}" --out "$OUT/curves.png" --metrics train_inner:itc_loss \
     --title "Aligning contrast in training, one seed"

@@ -11,23 +11,15 @@ Measures retrieval by language: of stamps in stage 1 (\$OUT/report/stage1), of r
   OUT=$OUT
   CHECKPOINT=$CHECKPOINT
 OPTIONS are those of python -m one_peace.examples.retrieval_report, such as --queries 8 or --device cuda." "$@"
-[ -f "$CHECKPOINT" ] || { echo "no $CHECKPOINT: run train.sh first" >&2; exit 1; }
-
-# report FOLDER MANIFEST TITLE OPTION...: one table and picture.
-report() {
-    local folder="$OUT/report/$1" manifest="$2" title="$3"
-    shift 3
-    "$PYTHON" -m one_peace.examples.retrieval_report "$CHECKPOINT" "$manifest" --out "$folder" --title "$title" "$@"
-}
-
+needs "$CHECKPOINT" "run train.sh first"
 languages=(--groups language)
 columns=(--columns audio=audio text=text image=image)
 views=("${columns[@]}" --directions audio:text text:audio --emergent audio:image image:audio)
-report stage1 "$OUT/data/train.tsv" "Stamps in ten languages" \
+report stage1 data/train.tsv "Stamps in ten languages" \
     --columns text=caption image=image --directions text:image image:text "${languages[@]}" "$@"
-report trained "$OUT/views/trained.tsv" "Recordings that were trained on" "${views[@]}" "${languages[@]}" "$@"
-report held_out "$OUT/views/held_out.tsv" "Recordings kept from training" "${views[@]}" "${languages[@]}" "$@"
-report held_out_alone "$OUT/views/held_out_alone.tsv" "Recordings kept from training, among themselves" "${views[@]}" "$@"
+report trained views/trained.tsv "Recordings that were trained on" "${views[@]}" "${languages[@]}" "$@"
+report held_out views/held_out.tsv "Recordings kept from training" "${views[@]}" "${languages[@]}" "$@"
+report held_out_alone views/held_out_alone.tsv "Recordings kept from training, among themselves" "${views[@]}" "$@"
 curves "$OUT/stage2/hydra_train.log" train_inner:atc_loss train_inner:dcl_audio_loss '*:txt_r1' '*:audio_r1' '*:r_mean'
 "$PYTHON" -m one_peace.examples.plots.joint_space "$CHECKPOINT" "$OUT/views/held_out.tsv" --out "$OUT/report/map.png" \
     "${columns[@]}" --colours kind --links 25 --title "Held-out recordings, captions, pictures"

@@ -34,6 +34,7 @@ import soundfile
 import torch
 import torchaudio
 
+from one_peace.data.prepare.files import write_manifest
 from one_peace.examples.augment import RATE, colour, level
 from one_peace.examples.processes import in_processes
 from one_peace.examples.tuxpaint import prepare
@@ -122,7 +123,7 @@ def write_sound_manifests(clips: Iterable[Clip], spoken: Iterable["Spoken"], out
         if trained and clip.speed == 1 and one_in_ten("valid", clip.recording.name):
             rows["valid"].append(clip.row())
     for split, chosen in rows.items():
-        write_tsv(out / f"{split}.tsv", SOUND_COLUMNS, chosen)
+        write_manifest(out / f"{split}.tsv", SOUND_COLUMNS, chosen)
 
 
 def write_views(
@@ -154,13 +155,7 @@ def write_views(
         caption = caption_in(stamp, group) if group else ""
         return (f"{group}/{stamp.name}", group, stamp.name.split("/")[0], audio, caption, picture)
 
-    write_tsv(path, VIEW_COLUMNS, rows())
-
-
-def write_tsv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Writes a manifest."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join("\t".join(row) + "\n" for row in (header, *rows)), encoding="utf-8")
+    write_manifest(path, VIEW_COLUMNS, rows())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ again, it goes on from the last checkpoint.
   CPU=1    leave GPUs alone
   BF16=1   bfloat16: half as fast again on CPUs that multiply it (avx512_bf16, amx_bf16)
 OVERRIDES are stage 2's and win, such as criterion.dcl_audio_alpha=0.5." "$@"
-[ -f "$OUT/sounds/train.tsv" ] || { echo "no $OUT/sounds/train.tsv: run prepare.sh first" >&2; exit 1; }
+needs "$OUT/views/held_out.tsv" "run prepare.sh first"
 export CPU="${CPU:-$("$PYTHON" -c 'import torch; print(int(not torch.cuda.is_available()))')}"
 
 flags=(--validate-interval-updates 1000) overrides=() # of thousands of pairs: half a minute each
@@ -30,9 +30,8 @@ if [ "$DENOISING" != 1 ]; then
     overrides+=("${ALIGNING_ALONE[@]}")
 fi
 if [ ! -f "$STAGE1" ]; then
-    [ "$CPU" != 1 ] || flags+=(--cpu)
     env -u BATCH UPDATES="$STAGE1_UPDATES" LR="$STAGE1_LR" bash "$ROOT/examples/tuxpaint/train.sh" "${flags[@]}"
-    cp "$OUT/checkpoints/checkpoint_best.pt" "$STAGE1"
+    cp "$OUT/checkpoints/checkpoint_best.pt" "$STAGE1.part" && mv "$STAGE1.part" "$STAGE1" # whole or not there
 fi
 processes "$BATCH"
 DATA="$OUT/sounds" BPE="$OUT/data/bpe" STAGE1="$STAGE1" OUT="$OUT/stage2" SIZE=tiny \
