@@ -34,7 +34,7 @@ def test_retrieval_and_classes_without_training(script, tmp_path):
     script("coco_retrieval/prepare.sh", *download, "--out", "data")
     script("coco_retrieval/finetune.sh", "task.patch_image_size=64", DATA="data")
     script("coco_retrieval/evaluate.sh", DATA="data", SPLITS="test")
-    results = tmp_path / "outputs/coco_retrieval/results"
+    results = tmp_path / "outputs/smoke/coco_retrieval/results"
     metrics = json.loads((results / "test_metrics.json").read_text())
     assert {"txt_r1", "txt_r10", "img_r1", "r_mean"} <= metrics.keys()
     predictions = [line.split("\t") for line in (results / "test_predictions.tsv").read_text().splitlines()]
@@ -58,7 +58,7 @@ def test_classes_with_two_processes(script, tmp_path):
     assert [process.wait() for process in processes] == [0, 0]
     script("fsd50k/evaluate.sh", **given, RANK="0")
     for split in ("valid", "test"):
-        results = tmp_path / "outputs/fsd50k/results"
+        results = tmp_path / "outputs/smoke/fsd50k/results"
         assert 0 < json.loads((results / f"{split}_metrics.json").read_text())["map"] <= 100
         header, *rows = (results / f"{split}_predictions.tsv").read_text().splitlines()
         assert len(rows) == 4 and header.split("\t")[2:] == (tmp_path / "data/labels.txt").read_text().split()
