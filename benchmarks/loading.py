@@ -96,6 +96,7 @@ class Training:
             "best_checkpoint_metric": "loss",
             "maximize_best_checkpoint_metric": False,
             "finetune_from_model": None,
+            "restore_file": "checkpoint_last.pt",
         }
         if case.kind == "image":
             config = ImageTextPretrainConfig(patch_image_size=case.side, **data)

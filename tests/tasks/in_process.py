@@ -14,6 +14,7 @@ def make_task(name: str, data: Path, split: str | None = "valid", **options):
     """A task by name, with ``split`` of ``data`` open."""
     checkpoint = {
         "save_dir": "",
+        "restore_file": "checkpoint_last.pt",
         "finetune_from_model": None,
         "best_checkpoint_metric": "loss",
         "maximize_best_checkpoint_metric": False,
