@@ -141,6 +141,8 @@ def test_views(made):
         assert all((made / "views" / row["image"]).is_file() for row in rows)
         assert len({row["text"] for row in rows if row["language"] == "ca"}) == len(STAMPS) - 1
         assert {row["kind"] for row in rows} == {"animals", "food"}
+    held_out = _read(made / "views/held_out.tsv")
+    assert _read(made / "views/held_out_alone.tsv") == [row for row in held_out if row["audio"]]
     of_hen0 = [
         row["image"]
         for row in _read(made / "views/trained.tsv") + _read(made / "views/held_out.tsv")

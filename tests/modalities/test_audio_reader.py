@@ -96,6 +96,8 @@ def test_bad_sounds(reader, tmp_path, monkeypatch):
     monkeypatch.setattr("one_peace.modalities.audio.reader.MAX_MINUTES", 1)
     soundfile.write(tmp_path / "x.wav", np.zeros(61 * 1000, np.float32), 1000)
     refused("longer than 1 minutes of ")
+    monkeypatch.setattr("one_peace.modalities.audio.reader._MAX_SAMPLES", 30 * 1000)
+    refused("longer than 0.5 minutes of 1000 Hz")
 
 
 def test_collate_pads_waveforms_and_counts_frames(reader):

@@ -258,6 +258,7 @@ def test_in_training_a_bad_answer_is_replaced(data, tmp_path) -> None:
         ("zero_shot_classify", {"labels": "colours.txt", "modalities": "audio"}, "name text and another one"),
         ("zero_shot_classify", {"labels": "colours.txt", "prompts": "colours.txt"}, "must stand where the label goes"),
         ("audio_text_retrieval", {"candidates": "colours.txt"}, "no JSON"),
+        ("pretrain", {"modalities": "text,image,image"}, "name two different modalities"),
     ],
 )
 def test_wrong_options(name, options, words, data) -> None:
