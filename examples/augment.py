@@ -40,6 +40,12 @@ def _room(rng: np.random.Generator) -> torch.Tensor:
     return torch.from_numpy(answer.astype(np.float32))
 
 
+def at_speed(wave: np.ndarray, speed: float) -> np.ndarray:
+    """float32[samples / speed] of float32[samples]: tempo and pitch change alike."""
+    played = torchaudio.functional.resample(torch.from_numpy(wave), round(RATE * speed), RATE)
+    return played.numpy()
+
+
 def level(wave: np.ndarray) -> np.ndarray:
-    """float32[samples] with its peak at 0.9."""
-    return wave * (0.9 / np.abs(wave).max())
+    """float32[samples] with its peak at 0.9; silence stays."""
+    return wave * (0.9 / (np.abs(wave).max() or 1.0))

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from one_peace.data.manifest import Manifest
+from one_peace.examples.takes import add_takes_flag, embed_takes
 
 Embed = Callable[[str, list[str]], torch.Tensor]
 """(modality, values) -> float[N, D] of unit norm; a value is a text or the path of a file."""
@@ -23,6 +24,7 @@ def add_view_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user-dir", help="a module with modalities of your own, as for fairseq-train")
     parser.add_argument("--batch-size", type=int, default=64, help="items embedded at once (default 64)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
+    add_takes_flag(parser, default=0)
     parser.add_argument("--int8", action="store_true", help="int8 weights, on the CPU: what do they cost?")
 
 
@@ -45,7 +47,7 @@ def errors_told() -> Iterator[None]:
 
 
 def load_embed(args: argparse.Namespace) -> Embed:
-    """The checkpoint's model, as a function."""
+    """The checkpoint's model, as a function; sounds as ``--takes`` says."""
     from one_peace.models import from_pretrained  # loads fairseq, quietly: not needed for --help
 
     from fairseq.utils import import_user_module  # isort: skip
@@ -53,8 +55,11 @@ def load_embed(args: argparse.Namespace) -> Embed:
     import_user_module(args)
     model = from_pretrained(args.checkpoint, device=args.device, int8=args.int8)
 
-    def embed(modality: str, values: list[str]) -> torch.Tensor:
+    def embed_as_is(modality: str, values: list[str]) -> torch.Tensor:
         return model.embed(modality, values, batch_size=args.batch_size, progress=True)
+
+    def embed(modality: str, values: list[str]) -> torch.Tensor:
+        return embed_takes(embed_as_is, values, args.takes) if modality == "audio" else embed_as_is(modality, values)
 
     return embed
 

@@ -1,7 +1,9 @@
 """Calls sounds by names it was never trained to tell apart: ``python -m one_peace.examples.instruments.accuracy``.
 
-A sound's instrument is the one whose name is nearest, in the sentences of prompts.txt. Its family is told twice: as the
-one whose eight instruments together are most probable, and as the one whose own name ("a brass instrument") is nearest.
+A sound is embedded as the mean of itself and of other recordings of it as might be. Its instrument is the one whose
+name is nearest, in the sentences of prompts.txt. Its family is the one that is most probable by two ways to tell: how
+probable its eight instruments are together, and how near its own name ("a brass instrument") is. Either way alone
+stands beside it.
 Prints tables and writes them to RESULTS/accuracy.md, and what each clip was called to RESULTS/SPLIT.tsv.
 """
 
@@ -19,6 +21,7 @@ from one_peace.data.errors import DataError
 from one_peace.data.manifest import Manifest
 from one_peace.data.prepare.files import write_manifest, write_text
 from one_peace.examples.instruments.general_midi import FAMILIES, instruments
+from one_peace.examples.takes import add_takes_flag, embed_takes
 from one_peace.examples.views import Embed
 
 SPLITS = {
@@ -26,7 +29,7 @@ SPLITS = {
     "dev": "a second font, to choose by",
     "test": "the other font",
 }
-COLUMNS = ("audio", "label", "instrument", "family", "family_by_name")
+COLUMNS = ("audio", "label", "instrument", "family", "family_by_instruments", "family_by_name")
 _PROMPTS = Path(__file__).with_name("prompts.txt")
 _FAMILY = {instrument.name: FAMILIES[instrument.family] for instrument in instruments()}
 
@@ -39,13 +42,14 @@ class Called:
     label: str
     instrument: str
     family: str
+    family_by_instruments: str
     family_by_name: str
 
     @property
-    def right(self) -> tuple[bool, bool, bool]:
-        """Whether each of the three names is right."""
-        own = _FAMILY[self.label]
-        return self.instrument == self.label, self.family == own, self.family_by_name == own
+    def right(self) -> tuple[bool, ...]:
+        """Whether each of the four names is right."""
+        families = (self.family, self.family_by_instruments, self.family_by_name)
+        return self.instrument == self.label, *(family == _FAMILY[self.label] for family in families)
 
 
 def embed_names(embed: Embed, names: Sequence[str]) -> Tensor:
@@ -66,10 +70,13 @@ def call_sounds(sounds_ND: Tensor, instruments_CD: Tensor, families_FD: Tensor, 
     names, families = list(_FAMILY), list(FAMILIES.values())
     probabilities_NC = (scale * sounds_ND @ instruments_CD.T).softmax(dim=1)
     members_CF = F.one_hot(torch.tensor([families.index(_FAMILY[name]) for name in names])).float()
+    by_instruments_NF = probabilities_NC @ members_CF
+    by_name_NF = (scale * sounds_ND @ families_FD.T).softmax(dim=1)
     chosen = {
         "instrument": (names, probabilities_NC),
-        "family": (families, probabilities_NC @ members_CF),
-        "family_by_name": (families, sounds_ND @ families_FD.T),
+        "family": (families, by_instruments_NF + by_name_NF),
+        "family_by_instruments": (families, by_instruments_NF),
+        "family_by_name": (families, by_name_NF),
     }
     return {what: [known[i] for i in worth.argmax(dim=1).tolist()] for what, (known, worth) in chosen.items()}
 
@@ -78,17 +85,20 @@ def splits_table(called: dict[str, list[Called]]) -> str:
     """Markdown, a line a split, and what guessing gives."""
     few, many = len(FAMILIES), len(_FAMILY)
     lines = [
-        f"| sounds | clips | instrument of {many} | family of {few}, by its instruments | the same, by its name |",
-        "|---|--:|--:|--:|--:|",
+        f"| sounds | clips | instrument of {many} | family of {few} | by its instruments alone | by its name alone |",
+        "|---|--:|--:|--:|--:|--:|",
         *(_line(SPLITS[split], clips) for split, clips in called.items()),
-        f"| chance | | {100 / many:.1f} | {100 / few:.1f} | {100 / few:.1f} |",
+        f"| chance | | {100 / many:.1f} |" + f" {100 / few:.1f} |" * 3,
     ]
     return "\n".join(lines)
 
 
 def families_table(called: list[Called]) -> str:
     """Markdown, a line a family."""
-    lines = ["| family | clips | instrument | family, by its instruments | by its name |", "|---|--:|--:|--:|--:|"]
+    lines = [
+        "| family | clips | instrument | family | by its instruments alone | by its name alone |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
     for family, phrase in FAMILIES.items():
         if clips := [clip for clip in called if _FAMILY[clip.label] == phrase]:
             lines.append(_line(family, clips))
@@ -109,12 +119,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, help="of texts and sounds, such as OUT/one_peace.pt")
     parser.add_argument("--data", type=Path, required=True, help="what examples/instruments/prepare.sh made")
     parser.add_argument("--out", type=Path, required=True, help="folder for accuracy.md and what clips were called")
+    add_takes_flag(parser, default=8)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default %(default)s)")
     args = parser.parse_args(argv)
     from one_peace.models import from_pretrained  # loads fairseq, quietly: not needed for --help
 
     def embed(modality: str, values: list[str]) -> Tensor:
-        return model.embed(modality, values, root=args.data, progress=True)
+        return model.embed(modality, values, progress=True)
 
     called = {}
     try:
@@ -123,7 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         names = [embed_names(embed, list(known)) for known in (_FAMILY, FAMILIES.values())]
         for split, table in tables.items():
             audio, labels = zip(*(table[row] for row in range(len(table))), strict=True)
-            answers = call_sounds(embed("audio", list(audio)), *names, model.model.temperature().item())
+            sounds_ND = embed_takes(embed, [str(args.data / path) for path in audio], args.takes)
+            answers = call_sounds(sounds_ND, *names, model.model.temperature().item())
             called[split] = [Called(*clip) for clip in zip(audio, labels, *answers.values(), strict=True)]
     except (DataError, ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from one_peace.examples.augment import colour
+from one_peace.examples.augment import at_speed, colour, level
 
 
 def test_colour_keeps_the_pitch():
@@ -22,3 +22,15 @@ def test_colour_makes_another_timbre():
     bands = np.square(np.abs(np.fft.rfft(many)))[:, 400:32000].reshape(20, 79, 400).mean(axis=2)
     decibels = 10 * np.log10(bands)
     assert 4 < decibels.std(axis=0).mean() < 14 and np.abs(np.diff(decibels, axis=1)).mean() < 2
+
+
+def test_speed_changes_tempo_and_pitch():
+    wave = np.sin(2 * np.pi * 400 * np.arange(16000) / 16000).astype(np.float32)
+    fast = at_speed(wave, 1.25)
+    assert len(fast) == 12800
+    assert np.abs(np.fft.rfft(fast)).argmax() * 16000 / len(fast) == pytest.approx(500, abs=2)
+    assert (at_speed(wave, 1.0) == wave).all()
+
+
+def test_silence_stays():
+    assert not level(np.zeros(100, np.float32)).any()

@@ -145,15 +145,23 @@ def _near(*worths: tuple[str, float]) -> torch.Tensor:
     return F.normalize(sound_D[None], dim=1)
 
 
-def test_a_family_is_what_its_instruments_are_together():
+def test_a_family_is_what_its_instruments_are_together_and_its_name():
     sound_ND = _near(("a trumpet", 1.0), ("a violin", 0.9), ("a viola", 0.9))
-    families_FD = F.normalize(torch.ones(16, 128), dim=1)
-    families_FD[list(FAMILIES).index("organ")] = sound_ND[0]
-    strings, brass = FAMILIES["strings"], FAMILIES["brass"]
-    for scale, family in ((5.0, strings), (100.0, brass)):
+    organ, strings, brass = (FAMILIES[family] for family in ("organ", "strings", "brass"))
+    for nearness, scale, by_instruments, family in (
+        (1.0, 5.0, strings, organ),
+        (0.02, 5.0, strings, strings),
+        (0.02, 100.0, brass, brass),
+    ):
+        families_FD = torch.zeros(16, 128)
+        families_FD[list(FAMILIES).index("organ")] = nearness * sound_ND[0]
         called = accuracy.call_sounds(sound_ND, torch.eye(128), families_FD, scale)
-        organ = FAMILIES["organ"]
-        assert called == {"instrument": ["a trumpet"], "family": [family], "family_by_name": [organ]}
+        assert called == {
+            "instrument": ["a trumpet"],
+            "family": [family],
+            "family_by_instruments": [by_instruments],
+            "family_by_name": [organ],
+        }
 
 
 def test_names_are_embedded_by_all_prompts():
@@ -182,6 +190,7 @@ def test_accuracies(tmp_path, capsys):
     train_tokenizer(["a violin"], tmp_path / "bpe", vocab_size=60)
     write_checkpoint(tmp_path, tmp_path / "model.pt")
     arguments = [str(tmp_path / "model.pt"), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    arguments += ["--takes", "1"]
     assert accuracy.main(arguments) == 0
     table = capsys.readouterr().out
     called = _read(tmp_path / "out/test.tsv")
@@ -190,7 +199,7 @@ def test_accuracies(tmp_path, capsys):
     ]
     assert {row["instrument"] for row in called} <= {instrument.name for instrument in instruments()}
     right = 100 * np.mean([row["instrument"] == row["label"] for row in called])
-    assert f"| the other font | 3 | {right:.1f} |" in table and "| chance | | 0.8 | 6.2 | 6.2 |" in table
+    assert f"| the other font | 3 | {right:.1f} |" in table and "| chance | | 0.8 | 6.2 | 6.2 | 6.2 |" in table
     assert "| strings | 2 |" in table and "| brass | 1 |" in table and "| organ |" not in table
     assert table.strip() in (tmp_path / "out/accuracy.md").read_text()
     (tmp_path / "data/dev.tsv").unlink()
@@ -201,13 +210,14 @@ def test_accuracies(tmp_path, capsys):
 def test_tables_count_what_is_right():
     strings, brass = FAMILIES["strings"], FAMILIES["brass"]
     clips = [
-        accuracy.Called("0", "a violin", "a violin", strings, brass),
-        accuracy.Called("1", "a violin", "a viola", strings, strings),
-        accuracy.Called("2", "a trumpet", "a trumpet", strings, brass),
+        accuracy.Called("0", "a violin", "a violin", strings, strings, brass),
+        accuracy.Called("1", "a violin", "a viola", brass, strings, strings),
+        accuracy.Called("2", "a trumpet", "a trumpet", brass, strings, brass),
     ]
-    assert "| the other font | 3 | 66.7 | 66.7 | 66.7 |" in accuracy.splits_table({"test": clips})
+    assert "| the other font | 3 | 66.7 | 66.7 | 66.7 | 66.7 |" in accuracy.splits_table({"test": clips})
     table = accuracy.families_table(clips)
-    assert "| strings | 2 | 50.0 | 100.0 | 50.0 |" in table and "| brass | 1 | 100.0 | 0.0 | 100.0 |" in table
+    assert "| strings | 2 | 50.0 | 50.0 | 100.0 | 50.0 |" in table
+    assert "| brass | 1 | 100.0 | 100.0 | 0.0 | 100.0 |" in table
 
 
 def test_gallery(tmp_path, capsys):

@@ -10,11 +10,12 @@ Measures retrieval by language: of stamps in stage 1 (\$OUT/report/stage1), of r
 \$OUT/report/map.png of pictures, captions and held-out recordings.
   OUT=$OUT
   CHECKPOINT=$CHECKPOINT
-OPTIONS are those of python -m one_peace.examples.retrieval_report, such as --queries 8 or --device cuda." "$@"
+OPTIONS are those of python -m one_peace.examples.retrieval_report, such as --queries 8, --device cuda or --takes 0 (by
+default a recording is embedded as the mean of itself and eight others of it as might be)." "$@"
 needs "$CHECKPOINT" "run train.sh first"
 languages=(--groups language)
 columns=(--columns audio=audio text=text image=image)
-views=("${columns[@]}" --directions audio:text text:audio --emergent audio:image image:audio)
+views=("${columns[@]}" --directions audio:text text:audio --emergent audio:image image:audio --takes 8)
 report stage1 data/train.tsv "Stamps in ten languages" \
     --columns text=caption image=image --directions text:image image:text "${languages[@]}" "$@"
 report trained views/trained.tsv "Recordings that were trained on" "${views[@]}" "${languages[@]}" "$@"

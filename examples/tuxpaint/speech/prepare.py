@@ -31,11 +31,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
-import torch
-import torchaudio
 
 from one_peace.data.prepare.files import write_manifest
-from one_peace.examples.augment import RATE, colour, level
+from one_peace.examples.augment import RATE, at_speed, colour, level
 from one_peace.examples.processes import in_processes
 from one_peace.examples.tuxpaint import prepare
 from one_peace.examples.tuxpaint.debian import PackageError
@@ -93,12 +91,6 @@ def _write_recording(recording: Recording, speeds: Sequence[float], out: Path) -
         soundfile.write(path, played, RATE, subtype="PCM_16")
         clips.append(Clip(recording, speed, len(played) / RATE))
     return clips
-
-
-def at_speed(wave: np.ndarray, speed: float) -> np.ndarray:
-    """float32[samples / speed] of float32[samples]: tempo and pitch change alike."""
-    played = torchaudio.functional.resample(torch.from_numpy(wave), round(RATE * speed), RATE)
-    return played.numpy()
 
 
 def sound_path(recording: Recording, speed: float = 1.0) -> Path:
