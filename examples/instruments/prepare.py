@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--font", type=Path, help="a General MIDI .sf2 to train on (default: the package's)")
     parser.add_argument("--dev-font", type=Path, help="another one to choose by (default: the package's)")
     parser.add_argument("--test-font", type=Path, help="another one to test on (default: the package's)")
-    parser.add_argument("--clips", type=int, default=192, help="training clips an instrument (default %(default)s)")
+    parser.add_argument("--clips", type=int, default=768, help="training clips an instrument (default %(default)s)")
     parser.add_argument("--valid-clips", type=int, default=4, help="validation clips (default %(default)s)")
     parser.add_argument("--test-clips", type=int, default=10, help="test clips (default %(default)s)")
     parser.add_argument("--dev-clips", type=int, default=4, help="clips of the font to choose by (default %(default)s)")

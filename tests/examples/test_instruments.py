@@ -305,6 +305,6 @@ def test_evaluation_names_sounds_and_searches_pictures(tools, tmp_path):
     assert merge.endswith(f"checkpoints/checkpoint_best.pt {tmp_path}/out/stage2/checkpoint_best.pt --out {joined}")
     assert accuracies.endswith(f"accuracy {joined} --data {tmp_path}/out/data --out {tmp_path}/out/results")
     assert f"--pictures {tmp_path}/clip/data" in pairs
-    assert f"{joined} {tmp_path}/out/data/gallery.tsv" in search and search.endswith("text:image --queries 3")
+    assert f"{joined} {tmp_path}/out/data/gallery.tsv" in search and search.endswith("text:image --takes 8 --queries 3")
     assert f"plots.curves {tmp_path}/out/train.log" in curves
     assert f"plots.joint_space {joined} {tmp_path}/out/data/gallery.tsv" in places
