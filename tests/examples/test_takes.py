@@ -1,11 +1,16 @@
 """Sounds as the mean over themselves and other recordings of them."""
 
+import argparse
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from one_peace.data.train_tokenizer import train_tokenizer
 from one_peace.examples.takes import embed_takes
+from one_peace.examples.views import add_view_flags, load_embed, parse_view_flags
+from tests.models.test_hub import write_checkpoint
 
 
 def _embed(modality, paths):
@@ -53,3 +58,19 @@ def test_more_takes_are_more_alike(sounds):
     noise = sounds[:1]
     few, more, many = (embed_takes(_embed, noise, takes=takes) for takes in (1, 12, 24))
     assert more @ many.T > few @ many.T
+
+
+def test_commands_over_views_have_the_flag(sounds, tmp_path):
+    train_tokenizer(["a violin"], tmp_path / "bpe", vocab_size=60)
+    write_checkpoint(tmp_path, tmp_path / "model.pt")
+
+    def embed(takes):
+        parser = argparse.ArgumentParser()
+        add_view_flags(parser)
+        arguments = [str(tmp_path / "model.pt"), "-", "--columns", "audio=audio", "--takes", str(takes)]
+        return load_embed(parse_view_flags(parser, arguments))
+
+    as_is = embed(0)
+    means = embed(2)("audio", sounds)
+    torch.testing.assert_close(means, embed_takes(as_is, sounds, takes=2))
+    assert not torch.allclose(means, as_is("audio", sounds))
