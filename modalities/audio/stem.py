@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from ..adapter import LAYER_NORM_EPS
 from .mel import log_mel, mel_spectrogram
 
+BLOCK = 512  # frames that a CPU takes through a layer at a time, where nothing is kept: of 512 channels, a megabyte
+
 
 class _ChannelsLastNorm(nn.Sequential):
     """LayerNorm over the channels of x_BCN. The index of the norm inside is part of released parameter names."""
@@ -60,6 +62,9 @@ class ConvStem(nn.Module):
         Args:
             x_BT: waveforms, padded at their ends.
             frames: how many frames of each clip to compute, at least one; the others are zeros. All by default.
+
+        Raises:
+            ValueError: the waveforms are too short for a frame.
         """
         strides = [layer[0].stride[0] for layer in self.conv_layers]
         parameters = []
@@ -97,15 +102,23 @@ class _Stem(torch.autograd.Function):
         kept, frames = [], x_BNC.shape[1]
         for layer in layers:
             frames = layer.num_frames(frames)
+        if frames < 1:
+            raise ValueError(f"too short a sound: {x_BNC.shape[1]} samples or windows make no frame")
         out_BNC = x_BNC.new_zeros(len(x_BNC), frames, parameters[-1].shape[0])
         keep = grad_enabled and any(ctx.needs_input_grad)  # which asks the parameters alone
         for x_NC, length, out_NC in zip(x_BNC, lengths, out_BNC, strict=True):
-            z_NC = layers[0].convolve(x_NC[:length])
-            for before, layer in itertools.pairwise(layers):
-                z_NC = layer.convolve(before.activate(z_NC))
-                if keep:
+            x_NC = x_NC[:length]
+            if keep:
+                z_NC = layers[0].convolve(x_NC)
+                for before, layer in itertools.pairwise(layers):
+                    z_NC = layer.convolve(before.activate(z_NC))
                     kept.append(z_NC)
-            out_NC[: len(z_NC)] = layers[-1].activate(z_NC)
+                y_NC = layers[-1].activate(z_NC)
+            else:
+                y_NC = x_NC
+                for layer in layers:
+                    y_NC = layer.forward(y_NC)
+            out_NC[: len(y_NC)] = y_NC
         ctx.lengths, ctx.strides = lengths, strides
         ctx.save_for_backward(x_BNC, *parameters, *kept)
         return out_BNC
@@ -138,6 +151,18 @@ class _Layer:
         self.scale, self.shift = scale, shift
         self.d_weight: Tensor | None = None
         self.d_rest: list[Tensor | None] = []
+
+    def forward(self, x_NC: Tensor) -> Tensor:
+        """`activate` of `convolve`; on a CPU block by block, so that what lies between does not leave its cache."""
+        if x_NC.device.type != "cpu":
+            return self.activate(self.convolve(x_NC))
+        frames = self.num_frames(len(x_NC))
+        y_NC = x_NC.new_empty(frames, len(self.scale))
+        for first in range(0, frames, BLOCK):
+            last = min(first + BLOCK, frames)
+            z_NC = self._normalize(self.convolve(x_NC[first * self.stride : (last - 1) * self.stride + self.kernel]))
+            torch.ops.aten.gelu.out(z_NC, out=y_NC[first:last])
+        return y_NC
 
     def num_frames(self, length: int) -> int:
         """What `convolve` makes of so many samples or frames."""
@@ -183,8 +208,10 @@ class _Layer:
         return d_x
 
     def activate(self, z_NC: Tensor) -> Tensor:
-        y_NC = F.layer_norm(z_NC, self.scale.shape, self.scale, self.shift, LAYER_NORM_EPS)
-        return torch.ops.aten.gelu_(y_NC)
+        return torch.ops.aten.gelu_(self._normalize(z_NC))
+
+    def _normalize(self, z_NC: Tensor) -> Tensor:
+        return F.layer_norm(z_NC, self.scale.shape, self.scale, self.shift, LAYER_NORM_EPS)
 
     def activate_backward(self, d_NC: Tensor, z_NC: Tensor) -> Tensor:
         """Gather the gradients of the norm; the gradient of ``z_NC``."""
