@@ -40,6 +40,15 @@ def _room(rng: np.random.Generator) -> torch.Tensor:
     return torch.from_numpy(answer.astype(np.float32))
 
 
+def together(one: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """float32[samples], as long as the longer one: both at once, one louder than the other by up to 7 decibels."""
+    share = rng.uniform(0.3, 0.7)
+    mix = np.zeros(max(len(one), len(other)), dtype=np.float32)
+    for wave, part in ((one, share), (other, 1 - share)):
+        mix[: len(wave)] += part * wave / np.sqrt((wave**2).mean())
+    return mix
+
+
 def at_speed(wave: np.ndarray, speed: float) -> np.ndarray:
     """float32[samples / speed] of float32[samples]: tempo and pitch change alike."""
     played = torchaudio.functional.resample(torch.from_numpy(wave), round(RATE * speed), RATE)

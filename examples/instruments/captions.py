@@ -10,6 +10,7 @@ from one_peace.examples.instruments.music import EFFECTS, Music
 _NUMBERS = {2: "two", 3: "three"}
 _NAME = ("{name}", "the sound of {name}")  # as in prompts.txt
 _NAMES_ONLY = 2 / 3  # of all captions
+_FAMILY = ("{family}", "the sound of {family}")
 _EFFECT = (*_NAME, "{name}, {family}", "{family}")
 _ALWAYS = (*_EFFECT, "the sound of {name}, {family}", "the sound of {family}")
 _NOTE = (
@@ -59,6 +60,11 @@ def describe(instrument: Instrument, music: Music, rng: np.random.Generator) -> 
     """
     sentences = _NAME if rng.random() < _NAMES_ONLY else templates(instrument, music)
     return _fill(sentences[rng.integers(len(sentences))], instrument, music)
+
+
+def describe_family(instrument: Instrument, rng: np.random.Generator) -> str:
+    """A sentence drawn at random that says the instrument's family alone."""
+    return _FAMILY[rng.integers(len(_FAMILY))].format(family=FAMILIES[instrument.family])
 
 
 def vocabulary(instrument: Instrument) -> Iterator[str]:

@@ -2,7 +2,7 @@
 # Names instruments and families by their sound, without training on the names, and finds pictures of them.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
-CHECKPOINT="${CHECKPOINT:-$OUT/stage2/checkpoint_best.pt}"
+CHECKPOINT="${CHECKPOINT:-$OUT/stage2/checkpoint_last.pt}"
 usage "Usage: [OUT=DIR] [VARIABLE=VALUE ...] $0 [OPTIONS]
 Joins both stages in \$OUT/one_peace.pt, calls the sounds of all fonts by the names of instruments and families
 (\$OUT/results/accuracy.md), searches pictures by sounds (\$OUT/report/report.md and report.png), and draws

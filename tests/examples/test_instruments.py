@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from one_peace.data.prepare.files import write_manifest
 from one_peace.data.train_tokenizer import train_tokenizer
+from one_peace.examples import augment
 from one_peace.examples.instruments import accuracy, captions, gallery, general_midi, music, prepare, sounds
 from one_peace.examples.instruments.general_midi import FAMILIES, instruments, shown_in_pictures
 from one_peace.examples.instruments.music import Music
@@ -120,20 +121,51 @@ def _read(path: Path) -> list[dict[str, str]]:
 def test_prepare(font, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(prepare, "instruments", lambda: instruments()[38:42])
     fonts = [part for option in ("--font", "--dev-font", "--test-font") for part in (option, font)]
-    arguments = [*fonts, "--clips", 3, "--valid-clips", 1, "--test-clips", 2, "--dev-clips", 1]
+    arguments = [*fonts, "--clips", 3, "--duets", 2, "--valid-clips", 1, "--test-clips", 2, "--dev-clips", 1]
     for name in ("one", "two"):
         assert prepare.main(list(map(str, ["--out", tmp_path / name, *arguments]))) == 0
-    assert "clips: {'train': 12, 'valid': 4, 'test': 8, 'dev': 4}" in capsys.readouterr().out
+    assert "clips: {'train': 20, 'valid': 4, 'test': 8, 'dev': 4}" in capsys.readouterr().out
     rows = {split: _read(tmp_path / "one" / f"{split}.tsv") for split in music.SPLITS}
     assert rows == {split: _read(tmp_path / "two" / f"{split}.tsv") for split in music.SPLITS}
     assert [row["label"] for row in rows["valid"]] == [instrument.name for instrument in instruments()[38:42]]
     families = ("a bass", "a string instrument")
     assert all(any(said in row["text"] for said in (row["label"], *families)) for row in rows["train"])
+    duets = rows["train"][12:]
+    assert [row["label"] for row in duets] == [families[0]] * 4 + [families[1]] * 4
+    assert {row["text"].removeprefix("the sound of ") for row in duets} == set(families)
     for row in rows["train"] + rows["test"]:
         first, second = (soundfile.read(tmp_path / name / row["audio"]) for name in ("one", "two"))
         assert (first[0] == second[0]).all() and first[1] == sounds.RATE and 0.2 < len(first[0]) / first[1] <= 2
     assert prepare.main(["--out", str(tmp_path / "bad"), "--font", str(tmp_path / "one/train.tsv")]) == 1
     assert "train.tsv: no sound font" in capsys.readouterr().err
+
+
+def test_duets_are_of_two_instruments_of_a_family(font, tmp_path, monkeypatch):
+    played = []
+    synth = sounds.SoundFont(font)
+    play = synth.play
+
+    def listen(program, notes, *how):
+        played.append((program, notes, *how))
+        return play(program, notes, *how)
+
+    monkeypatch.setattr(synth, "play", listen)
+    for number in range(4):
+        prepare.write_duet(synth, VIOLIN, number, tmp_path, seed=1)
+    assert len(played) == 8
+    for (first, *how), (second, *same) in zip(played[::2], played[1::2], strict=True):
+        assert first == VIOLIN.program != second and instruments()[second].family == "strings" and how == same
+
+
+def test_together():
+    rng = np.random.default_rng(0)
+    low, high = (np.sin(2 * np.pi * k / 4000 * np.arange(n)).astype(np.float32) for n, k in ((8000, 64), (4000, 1273)))
+    for _ in range(20):
+        mix = augment.together(low * 9, high, rng)
+        assert mix.dtype == np.float32 and len(mix) == 8000
+        spectrum = np.abs(np.fft.rfft(mix[:4000]))
+        ratio = spectrum[500:].max() / spectrum[:500].max()
+        assert 10 ** (-8 / 20) < ratio < 10 ** (8 / 20), "one as loud as the other but for 7 decibels"
 
 
 def _near(*worths: tuple[str, float]) -> torch.Tensor:
@@ -295,14 +327,14 @@ def test_training_starts_from_clipart(tools, tmp_path):
 
 
 def test_evaluation_names_sounds_and_searches_pictures(tools, tmp_path):
-    files = ["out/one_peace.pt", "out/train.log", "out/data/test.tsv", "out/stage2/checkpoint_best.pt"]
+    files = ["out/one_peace.pt", "out/train.log", "out/data/test.tsv", "out/stage2/checkpoint_last.pt"]
     for path in (*files, "clip/checkpoints/checkpoint_best.pt", "clip/data/bpe/dict.txt"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     assert _call("evaluate.sh", tools, "--queries", "3").returncode == 0
     merge, accuracies, pairs, search, curves, places = (tmp_path / "calls").read_text().splitlines()
     joined = f"{tmp_path}/out/one_peace.pt"
-    assert merge.endswith(f"checkpoints/checkpoint_best.pt {tmp_path}/out/stage2/checkpoint_best.pt --out {joined}")
+    assert merge.endswith(f"checkpoints/checkpoint_best.pt {tmp_path}/out/stage2/checkpoint_last.pt --out {joined}")
     assert accuracies.endswith(f"accuracy {joined} --data {tmp_path}/out/data --out {tmp_path}/out/results")
     assert f"--pictures {tmp_path}/clip/data" in pairs
     assert f"{joined} {tmp_path}/out/data/gallery.tsv" in search and search.endswith("text:image --takes 8 --queries 3")
