@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
+
 ROOT = Path(__file__).resolve().parents[2]
 USER_MODULE = ROOT / "user_module"
 SMALL = "{layers: 1, embed_dim: 32, ffn_embed_dim: 32, attention_heads: 2, drop_path_rate: 0.2}"
@@ -104,6 +106,7 @@ def _main(words: list[str], output: int) -> None:
         os.dup2(output, stream)
     sys.stdout, sys.stderr = (os.fdopen(os.dup(stream), "w", buffering=1) for stream in (1, 2))
     logging.root.handlers.clear()  # those of pytest
+    torch.set_num_threads(torch.get_num_threads())  # PyTorch's pool anew: of several threads that ask first, some fail
     module, *sys.argv[1:] = words
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
