@@ -9,10 +9,10 @@ from one_peace.examples.instruments.music import EFFECTS, Music
 
 _NUMBERS = {2: "two", 3: "three"}
 _NAME = ("{name}", "the sound of {name}")  # as in prompts.txt
-_NAMES_ONLY = 2 / 3  # of all captions
+_NAMES_ONLY = 2 / 3  # of the captions of one instrument
 _FAMILY = ("{family}", "the sound of {family}")
-_EFFECT = (*_NAME, "{name}, {family}", "{family}")
-_ALWAYS = (*_EFFECT, "the sound of {name}, {family}", "the sound of {family}")
+_EFFECT = (*_NAME, "{name}, {family}", _FAMILY[0])
+_ALWAYS = (*_EFFECT, "the sound of {name}, {family}", _FAMILY[1])
 _NOTE = (
     "{name} playing a {pitch} note",
     "{name} playing a {length} note",

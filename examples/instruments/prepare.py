@@ -6,7 +6,7 @@ and writes
     train.tsv     uniq_id, audio, text, label: clips of the first font, sentences, and what plays; a third of the clips
                   are two instruments of a family at once, of which the sentence says the family
     valid.tsv     the same columns: notes of the first font that train.tsv never plays
-    dev.tsv       the same columns: clips of the second font, to choose checkpoints and settings by
+    dev.tsv       the same columns: clips of the second font, to choose settings by
     test.tsv      the same columns: clips of the third font, which nothing is trained on or chosen by
     sounds/       the clips, FLAC at 16 kHz
 
