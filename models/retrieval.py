@@ -27,6 +27,13 @@ class AligningModelConfig(BaseModelConfig):
     reset_logit_scale: bool = field(
         default=False, metadata={"help": "start from logit_scale_init, not from the loaded checkpoint's scale"}
     )
+    freeze_logit_scale: bool = field(
+        default=False,
+        metadata={
+            "help": "the scale of the aligning logits stays where it starts. As it grows, captions of one thing are "
+            "told apart more and more, and sounds leave the neighbourhood of pictures they were never paired with"
+        },
+    )
 
 
 class AligningModel(BaseModel):
@@ -36,7 +43,9 @@ class AligningModel(BaseModel):
         super().__init__(cfg, encoder)
         for name in self.modalities:
             self.add_module(f"{name}_proj", linear(encoder.embed_dim, encoder.embed_dim, encoder.init_std))
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(cfg.logit_scale_init)))
+        self.logit_scale = nn.Parameter(
+            torch.tensor(math.log(cfg.logit_scale_init)), requires_grad=not cfg.freeze_logit_scale
+        )
 
     def project(self, name: str, cls_BD: Tensor) -> Tensor:
         """Unit-norm embedding Tensor[B, D] of a modality from the feature of its CLS."""

@@ -165,6 +165,8 @@ def test_training_moves_sounds_only(trained):
     assert "'distributed_world_size': 2" in log and "'batch_size': 4," in log, "two processes share a batch of eight"
     assert "atc_loss" in log and "dcl_audio_loss" not in log and "valid on 'held_out' subset" in log
     assert "dcl_vl_image_loss" not in (trained / "train.log").read_text()
+    stage2 = torch.load(trained / "stage2/checkpoint_best.pt", weights_only=True)["model"]
+    assert stage2["logit_scale"].exp().item() == pytest.approx(1 / 0.07)
 
 
 def test_evaluation(trained, tmp_path, capsys):

@@ -36,7 +36,7 @@ def training(task, half: bool, **options):
     cfg.common.bf16 = half
     cfg.optimizer = OmegaConf.structured(AdjustAdamConfig(lr=[0.1]))
     cfg.optimizer._name = "adjust_adam"
-    parameters = list(model.parameters())
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = FP16Optimizer.build_optimizer(cfg, parameters) if half else build_optimizer(cfg.optimizer, parameters)
     return model, optimizer, trained_as(model.logit_scale, optimizer.params)
 
@@ -64,6 +64,20 @@ def test_it_stays_within_its_bounds(task, half: bool) -> None:
             optimizer.backward(direction * model.logit_scale)
             task.optimizer_step(optimizer, model, 1)
         assert trained.item() == pytest.approx(bound)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_frozen_it_stays_where_it_was_reset_to(task, half: bool) -> None:
+    model, optimizer, trained = training(task, half, reset_logit_scale=True, freeze_logit_scale=True)
+    model.logit_scale.fill_(1.0)
+    criterion, sample = ImageTextRetrievalCriterion(task), batch_of(task, range(4), "train")
+    before = model.text_proj.weight.clone()
+    for update in range(2):
+        task.train_step(_for_model(sample, model), model, criterion, optimizer, update)
+        task.optimizer_step(optimizer, model, update)
+    assert trained is model.logit_scale and not trained.requires_grad
+    assert trained.item() == pytest.approx(START, rel=1e-2)
+    assert not torch.equal(before, model.text_proj.weight)
 
 
 def test_mixed_precision_inside_the_model_is_refused(task) -> None:

@@ -169,8 +169,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--voices",
         type=int,
-        default=8,
-        help="so many of a synthesiser say each caption too (default 8; 0: people only)",
+        default=16,
+        help="so many of a synthesiser say each caption too (default 16; 0: people only)",
     )
     parser.add_argument("--vocab-size", type=int, default=3000, help="size of the vocabulary (default 3000)")
     args = parser.parse_args(argv)

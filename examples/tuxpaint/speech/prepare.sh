@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 usage "Usage: [OUT=DIR] [PYTHON=...] $0 [OPTIONS]
 Fetches the Debian package tuxpaint-stamps-default (no root) and makes \$OUT/data (stage 1), \$OUT/sounds (stage 2) and
-\$OUT/views (to evaluate): a quarter of an hour, 3 GB.
+\$OUT/views (to evaluate): a quarter of an hour, 5 GB.
   OUT=$OUT
 OPTIONS are those of python -m one_peace.examples.tuxpaint.speech.prepare, such as
   --package FILE   a .deb you have, instead of downloading it

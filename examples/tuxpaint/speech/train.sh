@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 STAGE1_UPDATES="${STAGE1_UPDATES:-2000}"
 STAGE1_LR="${STAGE1_LR:-5e-4}"
-UPDATES="${UPDATES:-4000}"
+UPDATES="${UPDATES:-5000}"
 BATCH="${BATCH:-128}"
 LR="${LR:-1e-3}"
 DENOISING="${DENOISING:-0}"
@@ -33,6 +33,8 @@ if [ ! -f "$STAGE1" ]; then
     env -u BATCH UPDATES="$STAGE1_UPDATES" LR="$STAGE1_LR" bash "$ROOT/examples/tuxpaint/train.sh" "${flags[@]}"
     cp "$OUT/checkpoints/checkpoint_best.pt" "$STAGE1.part" && mv "$STAGE1.part" "$STAGE1" # whole or not there
 fi
+# As the aligning logits' scale grows, sounds leave the neighbourhood of pictures, which they are never paired with.
+overrides+=(++model.freeze_logit_scale=true)
 processes "$BATCH"
 DATA="$OUT/sounds" BPE="$OUT/data/bpe" STAGE1="$STAGE1" OUT="$OUT/stage2" SIZE=tiny \
     bash "$ROOT/run_scripts/pretrain/stage2.sh" \
