@@ -4,6 +4,7 @@ import weakref
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,8 +32,14 @@ def compare(stem, x: torch.Tensor) -> None:
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(
     "spec",
-    [[(8, 10, 5), (8, 3, 2), (8, 2, 2)], [(4, 7, 3), (6, 5, 2)], [(4, 3, 4), (6, 2, 3)], [(4, 5, 5)]],
-    ids=["released", "kernel no multiple", "stride beyond kernel", "one layer"],
+    [
+        [(8, 10, 5), (8, 3, 2), (8, 2, 2)],
+        [(4, 7, 3), (6, 5, 2)],
+        [(4, 7, 3), (6, 5, 3)],
+        [(4, 3, 4), (6, 2, 3)],
+        [(4, 5, 5)],
+    ],
+    ids=["released", "kernel no multiple", "two taps shared", "stride beyond kernel", "one layer"],
 )
 @pytest.mark.parametrize("samples", [400, 401, 413])
 def test_audio(spec, bias: bool, samples: int) -> None:
@@ -73,6 +80,25 @@ def test_audio_block_by_block(samples: int, dtype: torch.dtype, monkeypatch) -> 
     torch.testing.assert_close(blocks, whole, **close)
     torch.testing.assert_close(few[:, :3], whole[:, :3], **close)
     assert not few[0, 3:].any() and few[1, 3:8].any()
+
+
+@pytest.mark.parametrize(("frames", "products"), [(1, 3), (2, 5), (7, 18), (8, 20)])
+def test_two_windows_cost_five_products_instead_of_six(frames: int, products: int) -> None:
+    layer = _Layer(torch.randn(6, 4, 3), None, torch.ones(6), torch.zeros(6), 2)
+    x_NC = torch.randn(2 * frames + 1, 4)
+    assert flops(lambda: layer.convolve(x_NC)) == products * 2 * 4 * 6
+
+
+@pytest.mark.parametrize("samples", [2001, 2006])
+def test_pairs_are_as_precise_as_windows(samples: int) -> None:
+    """Float32 against float64, with inputs that differ little: a pair multiplies their differences."""
+    torch.manual_seed(0)
+    weight, (scale, shift) = torch.randn(64, 64, 3, dtype=torch.float64), torch.randn(2, 64, dtype=torch.float64)
+    x_NC = 3 + 0.1 * torch.randn(samples, 64, dtype=torch.float64)
+    exact = F.conv1d(x_NC.T[None], weight, stride=2)[0].T
+    pairs = _Layer(weight.float(), None, scale.float(), shift.float(), 2).convolve(x_NC.float())
+    plain = F.conv1d(x_NC.float().T[None], weight.float(), stride=2)[0].T
+    assert (pairs - exact).square().mean() < 4 * (plain - exact).square().mean()
 
 
 def test_too_short_a_sound() -> None:
