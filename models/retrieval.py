@@ -30,8 +30,8 @@ class AligningModelConfig(BaseModelConfig):
     freeze_logit_scale: bool = field(
         default=False,
         metadata={
-            "help": "the scale of the aligning logits stays where it starts. As it grows, captions of one thing are "
-            "told apart more and more, and sounds leave the neighbourhood of pictures they were never paired with"
+            "help": "the scale of the aligning logits stays where it starts. As it grows, samples that resemble each "
+            "other are told apart more and more, and a new modality leaves those that it was never paired with"
         },
     )
 
