@@ -145,11 +145,10 @@ def flops(run: Callable[[], object]) -> int:
 
 
 def _uncounted() -> dict[object, Callable[..., int]]:
-    """Formulas PyTorch's counter lacks: products in place and by oneDNN, and the fused attention of CPUs."""
+    """Formulas PyTorch's counter lacks: products in place, and the fused attention of CPUs."""
     aten = torch.ops.aten
     return {
         aten.addmm_: lambda y, a, b, *_, **__: 2 * a[0] * a[1] * b[1],
-        torch.ops.mkldnn._linear_pointwise: lambda x, weight, *_, **__: 2 * x[0] * x[1] * weight[0],
         aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
         aten._scaled_dot_product_flash_attention_for_cpu_backward: (
             lambda grad, q, k, v, *_, **__: sdpa_backward_flop_count(grad, q, k, v)

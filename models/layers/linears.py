@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-
-from .products import linear, linear_input_gradient, linear_weight_gradient
 
 LAYER_NORM_EPS = 1e-5
 
@@ -68,11 +67,11 @@ def _outputs(
     h: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], gamma_D: Tensor | None
 ) -> tuple[Tensor, ...]:
     if gamma_D is None:
-        return tuple(linear(h, weight, bias) for weight, bias in zip(weights, biases, strict=True))
+        return tuple(F.linear(h, weight, bias) for weight, bias in zip(weights, biases, strict=True))
     (weight,), (bias,) = weights, biases
     if not _many(h, weight):
-        return (linear(h, weight, bias).mul_(gamma_D),)
-    return (linear(h, gamma_D[:, None] * weight, None if bias is None else gamma_D * bias),)
+        return (F.linear(h, weight, bias).mul_(gamma_D),)
+    return (F.linear(h, gamma_D[:, None] * weight, None if bias is None else gamma_D * bias),)
 
 
 def _many(h: Tensor, weight: Tensor) -> bool:
@@ -99,9 +98,7 @@ class _Linears(torch.autograd.Function):
         h, saved = ctx.before.forward(*sources)
         # y = gamma * (W h + b): the sums over rows of grad h^T and grad give those of W, b and gamma.
         needs_products = [need or needs_gamma for need in needs_weights]
-        products = [
-            linear_weight_gradient(grad, h) if need else None for grad, need in zip(grads, needs_products, strict=True)
-        ]
+        products = [grad.T @ h if need else None for grad, need in zip(grads, needs_products, strict=True)]
         needs_sums = [need or (needs_gamma and bias is not None) for need in needs_biases]
         sums = [grad.sum(0) if need else None for grad, need in zip(grads, needs_sums, strict=True)]
         d_gamma = None
@@ -117,6 +114,9 @@ class _Linears(torch.autograd.Function):
             sums = [sums[0] * gamma_D if needs_biases[0] else None]
         d_sources = [None] * n
         if any(needs[:n]):
-            found = ctx.before.backward(linear_input_gradient(grads, weights), saved, *sources)
+            dh = grads[0] @ weights[0]
+            for grad, weight in zip(grads[1:], weights[1:], strict=True):
+                dh.addmm_(grad, weight)
+            found = ctx.before.backward(dh, saved, *sources)
             d_sources = [d if need else None for d, need in zip(found, needs, strict=False)]
         return None, None, d_gamma, *d_sources, *products, *sums
