@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from one_peace.models.layers import attend as attend_module
+from one_peace.models.layers import linears as linears_module
 from one_peace.models.layers.attend import attend, merge_heads, split_heads
 from one_peace.models.layers.linears import LAYER_NORM_EPS, LayerNorm, linears
 from one_peace.models.layers.packing import Extent, Packing
@@ -19,7 +20,11 @@ def randn(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("rows", [4, 9])  # fewer than columns: gamma scales outputs; more: it scales the weight
 @pytest.mark.parametrize("with_gamma", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
-def test_linears_have_the_gradients_of_the_plain_formula(with_gamma: bool, bias: bool, rows: int) -> None:
+@pytest.mark.parametrize("block", [2, 2048])
+def test_linears_have_the_gradients_of_the_plain_formula(
+    with_gamma: bool, bias: bool, rows: int, block: int, monkeypatch
+) -> None:
+    monkeypatch.setattr(linears_module, "_BLOCK", block)
     torch.manual_seed(0)
     maps = [nn.Linear(5, 3, bias=bias).double() for _ in range(1 if with_gamma else 2)]
     x, weight, shift = randn(rows, 5), randn(5), randn(5)
@@ -58,6 +63,25 @@ def test_linears_give_no_gradient_to_what_is_frozen_and_keep_nothing_but_their_s
     assert {t.data_ptr() for t in saved if t is not None} == {x.data_ptr(), layer.weight.data_ptr()}
     y.sum().backward()
     assert x.grad is not None and layer.weight.grad is None
+
+
+def test_linears_hold_what_comes_before_for_a_block_of_rows_at_a_time(monkeypatch) -> None:
+    monkeypatch.setattr(linears_module, "_BLOCK", 4)
+    rows = []
+
+    class Recorder(LayerNorm):
+        @staticmethod
+        def forward(x, *norm):
+            rows.append(len(x))
+            return LayerNorm.forward(x, *norm)
+
+    x, layer = randn(10, 5), nn.Linear(5, 3).double()
+    (y,) = linears(Recorder, [x, randn(5), randn(5)], [layer])
+    y.sum().backward()
+    assert rows == [4, 4, 2] * 2
+    rows.clear()
+    linears(Recorder, [x.bfloat16()], [layer.bfloat16()])  # whose sums of blocks would lose digits
+    assert rows == [10]
 
 
 @pytest.fixture
