@@ -97,7 +97,7 @@ def _many(x: Tensor, weight: Tensor) -> bool:
 
 
 def _blocks(x: Tensor) -> list[slice]:
-    """All rows at once; on a CPU so many at a time that what lies between products does not leave its cache.
+    """All rows at once; on a CPU a part of them at a time, so that h and its gradient are never held for all.
 
     Half precisions would lose digits of the weights' gradients to sums of blocks.
     """
