@@ -154,7 +154,7 @@ def measure(training: Training, workers: list[int], repeats: int) -> dict[str, A
     """What one worker delivers, what the step eats, and how long a loop of both waits."""
     speed = loading_speed(training)
     first = next(training.batches(workers=0))
-    (times,) = machine.alternate([training.step(first).run], repeats, training.how.setting.device)
+    (times,) = machine.alternate([machine.timer(training.step(first).run, training.how.setting.device)], repeats)
     eaten = machine.spread(times, first["nsentences"])
     steps = min(repeats, LOADED_BATCHES - 1)
     return {

@@ -29,6 +29,7 @@ LEAST_SECONDS = 0.1  # a shorter run is repeated within one timing
 PRODUCT_SIDE = {"cpu": 2048, "cuda": 8192}
 MIB = 2**20
 Result = TypeVar("Result")
+Timer = Callable[[int], float]
 
 
 @dataclass(frozen=True)
@@ -124,16 +125,24 @@ def described(setting: Setting) -> Iterator[dict[str, object]]:
     machine["product_gflop_per_s"].append(round(matrix_product(setting), 1))
 
 
-def alternate(runs: Sequence[Callable[[], object]], repeats: int, device: str) -> list[list[float]]:
-    """Seconds of each run, ``repeats`` times in turn (A B A B ...), so that a drift of the machine hits all alike."""
+def timer(run: Callable[[], object], device: str) -> Timer:
+    """What `alternate` takes: seconds of one run, of so many that are timed together."""
+    return lambda runs: seconds(lambda: [run() for _ in range(runs)] and None, device) / runs
+
+
+def alternate(timers: Sequence[Timer], repeats: int) -> list[list[float]]:
+    """Seconds of a run of each, ``repeats`` times in turn (A B A B ...), so that a drift of the machine hits all alike.
+
+    Short runs are timed several together, and two of each do not count.
+    """
     inner = []
-    for run in runs:
-        run()
-        inner.append(math.ceil(LEAST_SECONDS / max(seconds(run, device), 1e-6)))
-    times: list[list[float]] = [[] for _ in runs]
+    for one in timers:
+        one(1)
+        inner.append(math.ceil(LEAST_SECONDS / max(one(1), 1e-6)))
+    times: list[list[float]] = [[] for _ in timers]
     for _ in range(repeats):
-        for own, run, count in zip(times, runs, inner, strict=True):
-            own.append(seconds(lambda run=run, count=count: [run() for _ in range(count)] and None, device) / count)
+        for own, one, runs in zip(times, timers, inner, strict=True):
+            own.append(one(runs))
     return times
 
 
@@ -156,9 +165,14 @@ def _uncounted() -> dict[object, Callable[..., int]]:
     }
 
 
+def fresh_process() -> ProcessPoolExecutor:
+    """A process that did nothing before."""
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
 def in_fresh_process(function: Callable[..., Result], *args: object) -> Result:
     """What ``function`` returns in a process that did nothing before."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with fresh_process() as pool:
         return pool.submit(function, *args).result()
 
 

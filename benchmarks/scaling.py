@@ -55,7 +55,7 @@ def measure(axis: str, point: Any, how: Build, quick: bool, repeats: int) -> dic
     cuda = torch.device(how.setting.device).type == "cuda"
     added = machine.added_memory(work.run, how.setting.device) if cuda else None
     count = machine.flops(work.run)
-    (times,) = machine.alternate([work.run], repeats, how.setting.device)
+    (times,) = machine.alternate([machine.timer(work.run, how.setting.device)], repeats)
     samples = work.samples
     del work
     if not cuda and not quick:

@@ -5,7 +5,10 @@ embedding pass, at fixed sizes. With ``--path fast reference`` both paths of the
 """
 
 import argparse
+import contextlib
+import functools
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import torch
@@ -15,49 +18,60 @@ from one_peace.benchmarks import machine
 from one_peace.benchmarks.works import CPU_ONLY, GPU_ONLY, WORKS, Build, Work
 
 PATHS = ("fast", "reference")
+_made: dict[str, Work] = {}  # the work of this process
 
 
-def make(name: str, path: str, setting: machine.Setting, optimizer: bool) -> Work:
-    """The named work on one path of the model, always with the same weights and inputs."""
+def make(name: str, path: str, setting: machine.Setting, optimizer: bool) -> dict[str, Any]:
+    """Make the named work in this process, on one path of the model, and count what it does and what it adds.
+
+    Weights and inputs are always the same. Each path has a process of its own, because training sets one up (memory is
+    kept from step to step); the naive path runs in a process as it comes.
+    """
     setting.apply()
-    return WORKS[name](Build(setting, path == "reference", optimizer))
+    work = _made["work"] = WORKS[name](Build(setting, path == "reference", optimizer))
+    return {
+        "added": machine.added_memory(work.run, setting.device),
+        "flops": None if name in CPU_ONLY else machine.flops(work.run),  # PyTorch counts no int8 products
+        "samples": work.samples,
+        "parameters": sum(parameter.numel() for parameter in work.model.parameters()),
+    }
 
 
-def first_run_memory(name: str, path: str, setting: machine.Setting, optimizer: bool) -> int | None:
-    """Bytes that the first run of the work adds."""
-    return machine.added_memory(make(name, path, setting, optimizer).run, setting.device)
+def time_made(device: str, runs: int) -> float:
+    """Seconds of one of so many runs of what this process made."""
+    return machine.timer(_made["work"].run, device)(runs)
+
+
+def time_in(process: Executor, device: str, runs: int) -> float:
+    """`time_made` in another process."""
+    return process.submit(time_made, device, runs).result()
 
 
 def measure(
     name: str, paths: Sequence[str], setting: machine.Setting, optimizer: bool, repeats: int
 ) -> dict[str, dict[str, object]]:
     """Speed, FLOPs and memory of the work on each path; with two paths also ``ratio``, the first over the second."""
-    cuda = torch.device(setting.device).type == "cuda"
-    works = [make(name, path, setting, optimizer) for path in paths]
-    countable = name not in CPU_ONLY  # PyTorch counts no int8 products
-    added = [machine.added_memory(work.run, setting.device) for work in works] if cuda else []
-    flops = [machine.flops(work.run) if countable else None for work in works]
-    times = machine.alternate([work.run for work in works], repeats, setting.device)
+    with contextlib.ExitStack() as stack:
+        processes = {path: stack.enter_context(machine.fresh_process()) for path in paths}
+        made = [pool.submit(make, name, path, setting, optimizer).result() for path, pool in processes.items()]
+        timers = [functools.partial(time_in, pool, setting.device) for pool in processes.values()]
+        times = machine.alternate(timers, repeats)
     result: dict[str, dict[str, object]] = {}
-    for path, work, own, count in zip(paths, works, times, flops, strict=True):
-        speed = machine.spread(own, work.samples)
+    for path, one, own in zip(paths, made, times, strict=True):
+        speed, count, added = machine.spread(own, one["samples"]), one["flops"], one["added"]
         result[path] = {
             **speed,
             "gflop": count and round(count / 1e9, 2),
             "gflop_per_s": count and round(count / speed["seconds"] / 1e9, 1),
-            "parameters": sum(parameter.numel() for parameter in work.model.parameters()),
+            "parameters": one["parameters"],
+            "added_mib": None if added is None else round(added / machine.MIB, 1),
         }
-    del works, work
-    if not cuda:
-        added = [machine.in_fresh_process(first_run_memory, name, path, setting, optimizer) for path in paths]
-    for path, bytes_added in zip(paths, added, strict=True):
-        result[path]["added_mib"] = None if bytes_added is None else round(bytes_added / machine.MIB, 1)
     if len(paths) == 2:
+        ours, theirs = made
         result["ratio"] = {"speed": machine.ratios(*times)}
-        if countable:
-            result["ratio"]["gflop"] = machine.significant(flops[0] / flops[1])
-        if all(added):
-            result["ratio"]["added_memory"] = machine.significant(added[0] / added[1])
+        for key, shown in (("flops", "gflop"), ("added", "added_memory")):
+            if ours[key] and theirs[key]:
+                result["ratio"][shown] = machine.significant(ours[key] / theirs[key])
     return result
 
 

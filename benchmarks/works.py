@@ -29,6 +29,7 @@ from one_peace.models.hub import quantize
 from one_peace.models.pretrain import PretrainModel, PretrainModelConfig
 from one_peace.models.retrieval import RetrievalModel, RetrievalModelConfig
 from one_peace.optim import AdjustAdam, AdjustAdamConfig, tag_parameters
+from one_peace.tasks.memory import keep_freed_memory
 
 VOCABULARY, TOKENS = 50264, 24
 SAMPLE_RATE = 16000
@@ -165,7 +166,12 @@ def finetune(how: Build, batch: int, side: int) -> Work:
 
 
 def step(how: Build, model: nn.Module, criterion, inputs: Mapping, masks: Mapping) -> Work:
-    """Forward, criterion, backward, and the update if asked for."""
+    """Forward, criterion, backward, and the update if asked for; the process is set up as training does it.
+
+    The naive path is not: it stands for what one gets without this project.
+    """
+    if not how.reference:
+        keep_freed_memory(torch.device(how.setting.device).type)
     batch = len(inputs["text"]["values"])
     sample = to_setting({"nsentences": batch, "net_input": {"inputs": inputs, "masks": masks}}, how.setting)
     update = optimizer_step(model) if how.optimizer else lambda: None

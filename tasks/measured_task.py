@@ -15,6 +15,7 @@ from one_peace.data.errors import DataError
 from one_peace.metrics import Meter
 from one_peace.metrics.gather import is_first_rank
 
+from .memory import keep_freed_memory
 from .precision import warn_of_emulation
 from .results import Results
 
@@ -71,6 +72,7 @@ class MeasuredTask(FairseqTask):
 
     def begin_epoch(self, epoch: int, model) -> None:
         parameter = next(model.parameters())
+        keep_freed_memory(parameter.device.type)
         warn_of_emulation(parameter.device.type, parameter.dtype)
         self._report_skipped()
 

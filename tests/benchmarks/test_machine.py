@@ -62,7 +62,7 @@ def test_a_report_prints_a_table_or_json_and_writes_the_file(tmp_path, capsys, a
 def test_runs_take_turns() -> None:
     """A B A B, each as often as the other, after runs that do not count."""
     order = []
-    times = machine.alternate([lambda: order.append("a"), lambda: order.append("b")], 3, "cpu")
+    times = machine.alternate([machine.timer(lambda name=name: order.append(name), "cpu") for name in "ab"], 3)
     assert [len(own) for own in times] == [3, 3] and min(map(min, times)) > 0
     turns = [order[0], *(b for a, b in pairwise(order) if a != b)]
     assert turns == ["a", "b"] * 4
