@@ -1,11 +1,12 @@
 """What training on a CPU asks of the C library's memory allocator."""
 
-import contextlib
 import ctypes
 import functools
 import os
+import platform
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # numbers of mallopt(3)
+_MIB = 1 << 20
 _OWN_SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 
 
@@ -14,12 +15,22 @@ def keep_freed_memory(device_type: str) -> None:
     """On a CPU: what a step frees is the next one's, instead of the system's in between (glibc; others have no such).
 
     A step frees nearly all that it asked for. glibc gives that back and gets it again page by page, each cleared by the
-    system, which takes a twelfth of a step and more. The most that the process holds is the same. Whoever sets one of
-    glibc's own variables, ``MALLOC_TRIM_THRESHOLD_`` for example, is left alone.
+    system. The most that the process ever holds stays the same. Processes forked from this one, which load data, start
+    without what is free here and give back as usual. Whoever sets one of glibc's own variables, even to nothing
+    (``GLIBC_TUNABLES=``), is left alone.
     """
-    if device_type != "cpu" or any(name in os.environ for name in _OWN_SETTINGS):
+    if device_type != "cpu" or platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _OWN_SETTINGS):
         return
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # no glibc
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_TRIM_THRESHOLD, -1)  # never
-        mallopt(_MMAP_THRESHOLD, 1 << 30)  # a tensor of less than a GiB comes from the heap
+    libc = ctypes.CDLL(None)
+    _set_thresholds(libc, -1, 1024 * _MIB)  # nothing is given back but tensors of a GiB
+    os.register_at_fork(
+        # else the child would hold the pages that are free here and written to again while it lives
+        before=lambda: libc.malloc_trim(0),
+        after_in_child=lambda: _set_thresholds(libc, 64 * _MIB, 32 * _MIB),  # the highest that glibc chooses itself
+    )
+
+
+def _set_thresholds(libc: ctypes.CDLL, trim: int, mmap: int) -> None:
+    """Bytes that may be free at the heap's end (-1: any number), and from which on a piece is no part of the heap."""
+    libc.mallopt(_TRIM_THRESHOLD, trim)
+    libc.mallopt(_MMAP_THRESHOLD, mmap)

@@ -1,48 +1,72 @@
 """Memory that training on a CPU keeps."""
 
+import multiprocessing
+import os
 import platform
 import resource
+from pathlib import Path
 
 import pytest
-import torch
 
 from one_peace.benchmarks.machine import in_fresh_process
 from one_peace.tasks.memory import keep_freed_memory
 
-SIDE = 4096  # 64 MiB: more than glibc keeps by itself
+BYTES = 64 << 20  # more than glibc keeps by itself
+STEPS = 16
+PAGES = 2 * BYTES // resource.getpagesize() * STEPS
 
 
-def pages_of_steps(device: str) -> list[int]:
-    """Pages that each of sixteen steps, of the same two tensors, gets from the system."""
-    keep_freed_memory(device)
-    found = []
-    for _ in range(16):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        x = torch.ones(SIDE, SIDE)
-        y = x + 1
+def pages_of_steps() -> int:
+    """Pages that steps of two large pieces of memory get from the system."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(STEPS):
+        x, y = bytearray(b"x") * BYTES, bytearray(b"y") * BYTES
         del x, y
-        found.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-    return found
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
-@pytest.fixture
-def pages_of_tensors(monkeypatch) -> int:
-    """Of those of a step; the environment says nothing of memory."""
+def training(device: str) -> int:
+    keep_freed_memory(device)
+    return pages_of_steps()
+
+
+def training_with_a_forked_loader() -> tuple[int, int, int]:
+    """Pages that the loader's steps get; and bytes held before and after the fork."""
+    training("cpu")
+    held = resident()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(pages_of_steps), held, resident()
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.fixture(autouse=True)
+def glibc(monkeypatch) -> None:
+    """And nobody has told it anything."""
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("glibc only")
     for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"):
         monkeypatch.delenv(name, raising=False)
-    return 2 * 4 * SIDE**2 // resource.getpagesize()
 
 
-def test_a_step_uses_what_the_one_before_it_freed(pages_of_tensors) -> None:
-    found = in_fresh_process(pages_of_steps, "cpu")
-    assert found[0] > 0.9 * pages_of_tensors
-    # not 1/16: something small in a freed tensor's place makes the next one go elsewhere, until all have found theirs
-    assert sum(found) < 0.5 * len(found) * pages_of_tensors
+def test_a_step_uses_what_the_one_before_it_freed() -> None:
+    # not 1/16: something small in the place of a freed piece makes the next one go elsewhere, until all have theirs
+    assert in_fresh_process(training, "cpu") < 0.5 * PAGES
 
 
-def test_elsewhere_and_where_the_user_decides_all_is_as_before(pages_of_tensors, monkeypatch) -> None:
-    assert min(in_fresh_process(pages_of_steps, "cuda")) > 0.9 * pages_of_tensors
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
-    assert min(in_fresh_process(pages_of_steps, "cpu")) > 0.9 * pages_of_tensors
+def test_on_a_gpu_all_is_as_before() -> None:
+    assert in_fresh_process(training, "cuda") > 0.9 * PAGES
+
+
+def test_who_sets_memory_up_is_left_alone(monkeypatch) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "")
+    assert in_fresh_process(training, "cpu") > 0.9 * PAGES
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or not Path("/proc/self/statm").exists(), reason="Linux only")
+def test_a_forked_loader_neither_keeps_memory_nor_holds_ours() -> None:
+    pages, before, after = in_fresh_process(training_with_a_forked_loader)
+    assert pages > 0.9 * PAGES
+    assert after < before - 1.5 * BYTES
