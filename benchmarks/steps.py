@@ -52,9 +52,12 @@ def measure(
 ) -> dict[str, dict[str, object]]:
     """Speed, FLOPs and memory of the work on each path; with two paths also ``ratio``, the first over the second."""
     with contextlib.ExitStack() as stack:
-        processes = {path: stack.enter_context(machine.fresh_process()) for path in paths}
-        made = [pool.submit(make, name, path, setting, optimizer).result() for path, pool in processes.items()]
-        timers = [functools.partial(time_in, pool, setting.device) for pool in processes.values()]
+        processes = [stack.enter_context(machine.fresh_process()) for _ in paths]
+        made = [
+            process.submit(make, name, path, setting, optimizer).result()
+            for process, path in zip(processes, paths, strict=True)
+        ]
+        timers = [functools.partial(time_in, process, setting.device) for process in processes]
         times = machine.alternate(timers, repeats)
     result: dict[str, dict[str, object]] = {}
     for path, one, own in zip(paths, made, times, strict=True):

@@ -15,9 +15,9 @@ def keep_freed_memory(device_type: str) -> None:
     """On a CPU: what a step frees is the next one's, instead of the system's in between (glibc; others have no such).
 
     A step frees nearly all that it asked for. glibc gives that back and gets it again page by page, each cleared by the
-    system. The most that the process ever holds stays the same. Processes forked from this one, which load data, start
-    without what is free here and give back as usual. Whoever sets one of glibc's own variables, even to nothing
-    (``GLIBC_TUNABLES=``), is left alone.
+    system. After a few steps the process has held no more than it would have. Processes forked from this one, which
+    load data, start without what is free here and give back as usual. Whoever sets one of glibc's own variables, even
+    to nothing (``GLIBC_TUNABLES=``), is left alone.
     """
     if device_type != "cpu" or platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _OWN_SETTINGS):
         return
