@@ -96,7 +96,8 @@ class _CpuAttention(torch.autograd.Function):
 
 def _gradients(q, k, v, bias, d_out, bias_trained: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients of one pass's q, k, v and bias, block by block of its samples and, of long ones, their heads."""
-    dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+    scale = q.shape[-1] ** -0.5
+    q, dq, dk, dv = q * scale, torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
     d_bias = torch.zeros_like(bias) if bias_trained else None
     head = q.shape[2] * k.shape[2]
     heads = min(q.shape[1], max(1, _BLOCK // head))
@@ -109,7 +110,7 @@ def _gradients(q, k, v, bias, d_out, bias_trained: bool) -> tuple[Tensor, Tensor
         dq[part], dk[part], dv[part], ds = _block_gradients(q[part], k[part], v[part], own_bias, d_out[part])
         if d_bias is not None:
             d_bias[of_bias] += ds.sum_to_size(own_bias.shape)
-    return dq, dk, dv, d_bias
+    return dq.mul_(scale), dk, dv, d_bias
 
 
 def _slices(length: int, step: int) -> list[slice]:
@@ -117,13 +118,12 @@ def _slices(length: int, step: int) -> list[slice]:
 
 
 def _block_gradients(q, k, v, bias, d_out) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of q, k, v and of the logits."""
-    scale = q.shape[-1] ** -0.5
-    logits = (q @ k.transpose(-1, -2)).mul_(scale)
+    """Gradients of q, which is scaled already, k, v and of the logits."""
+    logits = q @ k.transpose(-1, -2)
     if bias is not None:
         logits += bias
     weights = logits.softmax(-1, dtype=torch.promote_types(q.dtype, torch.float32))
     dv = weights.to(q).transpose(-1, -2) @ d_out
     d_weights = (d_out @ v.transpose(-1, -2)).to(weights)
     ds = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype).to(q)
-    return (ds @ k).mul_(scale), (ds.transpose(-1, -2) @ q).mul_(scale), dv, ds
+    return ds @ k, ds.transpose(-1, -2) @ q, dv, ds

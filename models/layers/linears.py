@@ -142,7 +142,7 @@ class _Linears(torch.autograd.Function):
             h, saved = ctx.before.forward(*some)
             for i, grad in enumerate(of_some):
                 if needs_products[i]:
-                    products[i] = grad.T @ h if products[i] is None else products[i].addmm_(grad.T, h)
+                    products[i] = _add_product(products[i], grad, h)
             if any(needs[:n]):
                 dh = _input_gradient(of_some if factor_D is None else [of_some[0] * factor_D], weights_of_dh)
                 _collect(d_sources, ctx.before.backward(dh, saved, *some), needs, block, sources)
@@ -154,6 +154,13 @@ class _Linears(torch.autograd.Function):
             products = [products[0] * gamma_D[:, None] if needs_weights[0] else None]
             sums = [sums[0] * gamma_D if needs_biases[0] else None]
         return None, None, d_gamma, *d_sources, *products, *sums
+
+
+def _add_product(whole: Tensor | None, grad: Tensor, h: Tensor) -> Tensor:
+    """``grad.T @ h``, added to what is there; libraries are faster where the wider of the two comes first."""
+    if h.shape[1] > grad.shape[1]:
+        return _add_product(None if whole is None else whole.T, h, grad).T
+    return grad.T @ h if whole is None else whole.addmm_(grad.T, h)
 
 
 def _input_gradient(grads: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
