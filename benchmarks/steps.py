@@ -24,8 +24,8 @@ _made: dict[str, Work] = {}  # the work of this process
 def make(name: str, path: str, setting: machine.Setting, optimizer: bool) -> dict[str, Any]:
     """Make the named work in this process, on one path of the model, and count what it does and what it adds.
 
-    Weights and inputs are always the same. Each path has a process of its own, because training sets one up (memory is
-    kept from step to step); the naive path runs in a process as it comes.
+    Weights and inputs are always the same. Each path has a process of its own, because the fast one is set up
+    (`works.set_up_process`).
     """
     setting.apply()
     work = _made["work"] = WORKS[name](Build(setting, path == "reference", optimizer))

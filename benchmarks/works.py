@@ -26,10 +26,10 @@ from one_peace.data.masking import cover_previous_mask, outside_previous_mask, r
 from one_peace.modalities.audio.conv_spec import RELEASED_SPEC, conv_output_length, parse_conv_spec
 from one_peace.modalities.image.reader import PATCH_SIZE
 from one_peace.models.hub import quantize
+from one_peace.models.memory import keep_freed_memory
 from one_peace.models.pretrain import PretrainModel, PretrainModelConfig
 from one_peace.models.retrieval import RetrievalModel, RetrievalModelConfig
 from one_peace.optim import AdjustAdam, AdjustAdamConfig, tag_parameters
-from one_peace.tasks.memory import keep_freed_memory
 
 VOCABULARY, TOKENS = 50264, 24
 SAMPLE_RATE = 16000
@@ -67,6 +67,12 @@ class Work:
     samples: int
     model: nn.Module
     run: Callable[[], object]
+
+
+def set_up_process(how: Build) -> None:
+    """As training and `from_pretrained` do it; the naive path stands for what one gets without this project."""
+    if not how.reference:
+        keep_freed_memory(torch.device(how.setting.device).type)
 
 
 def build_model(
@@ -166,12 +172,8 @@ def finetune(how: Build, batch: int, side: int) -> Work:
 
 
 def step(how: Build, model: nn.Module, criterion, inputs: Mapping, masks: Mapping) -> Work:
-    """Forward, criterion, backward, and the update if asked for; the process is set up as training does it.
-
-    The naive path is not: it stands for what one gets without this project.
-    """
-    if not how.reference:
-        keep_freed_memory(torch.device(how.setting.device).type)
+    """Forward, criterion, backward, and the update if asked for."""
+    set_up_process(how)
     batch = len(inputs["text"]["values"])
     sample = to_setting({"nsentences": batch, "net_input": {"inputs": inputs, "masks": masks}}, how.setting)
     update = optimizer_step(model) if how.optimizer else lambda: None
@@ -193,6 +195,7 @@ def optimizer_step(model: nn.Module) -> Callable[[], object]:
 
 def embed(how: Build, name: str, raw: dict, int8: bool = False) -> Work:
     """One embedding pass without gradient."""
+    set_up_process(how)
     if int8:
         how = replace(how, reference=True)  # as `from_pretrained` does
     pair = ("text", "audio") if name == "audio" else ("text", "image")

@@ -22,6 +22,7 @@ from one_peace.modalities import Reader, build_readers, get_modality, modality_n
 
 from .checkpoint import read_checkpoint
 from .config import parse_group
+from .memory import keep_freed_memory
 from .retrieval import RetrievalModel, RetrievalModelConfig
 
 WINDOW = 256  # items loaded before they are sorted by length; as many again are loaded while these are encoded
@@ -52,7 +53,8 @@ class OnePeace:
     ) -> Tensor:
         """Unit-norm embeddings float32 Tensor[N, D] on the CPU, in the order of ``items``.
 
-        Items are read as they are needed and encoded in batches of similar length.
+        Items are read as they are needed and encoded in batches of similar length. On a CPU the process keeps freed
+        memory from then on (see `keep_freed_memory`).
 
         Args:
             modality: one of ``modalities``.
@@ -72,6 +74,7 @@ class OnePeace:
             raise ValueError(f"no {modality} branch in this checkpoint (it has {', '.join(self.modalities)})")
         if batch_size < 1 or num_workers < 0:
             raise ValueError(f"batch_size={batch_size} must be at least 1, num_workers={num_workers} at least 0")
+        keep_freed_memory(next(self.model.parameters()).device.type)  # not before: loading frees a copy of the weights
         total = len(items) if hasattr(items, "__len__") else None
         size, parts = max(1, WINDOW // batch_size) * batch_size, [torch.zeros(0, self.model.embed_dim)]
         loaded = self._load_ahead(modality, items, Path(root), num_workers, size)

@@ -14,8 +14,8 @@ from fairseq.tasks import FairseqTask
 from one_peace.data.errors import DataError
 from one_peace.metrics import Meter
 from one_peace.metrics.gather import is_first_rank
+from one_peace.models.memory import keep_freed_memory
 
-from .memory import keep_freed_memory
 from .precision import warn_of_emulation
 from .results import Results
 

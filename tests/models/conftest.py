@@ -1,5 +1,6 @@
 """Small models with random weights, as tests of the network need them."""
 
+import platform
 from types import SimpleNamespace
 
 import pytest
@@ -65,3 +66,12 @@ def shaken(model):
 @pytest.fixture
 def model() -> PretrainModel:
     return build()
+
+
+@pytest.fixture
+def glibc(monkeypatch) -> None:
+    """A C library that keeps freed memory if asked, and that nobody has asked for anything."""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("glibc only")
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)

@@ -12,12 +12,14 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from one_peace.benchmarks.machine import in_fresh_process
 from one_peace.data.train_tokenizer import train_tokenizer
 from one_peace.modalities import build_readers, override_readers
 from one_peace.models import from_pretrained, hub
 from one_peace.models.retrieval import RetrievalModel, RetrievalModelConfig
 
 from .conftest import ENCODER
+from .test_memory import PAGES, pages_of_steps
 
 WORDS = ["a", "red", "green", "blue", "small", "large", "square", "dog", "cat", "sings", "in", "the", "tree"]
 CAPTIONS = [" ".join(WORDS[: 1 + 5 * i % 12]) for i in range(11)]  # of 1 to 12 words, in no order
@@ -337,3 +339,13 @@ def test_training_goes_on_after_embedding(folder) -> None:
     command = [sys.executable, "-c", TRAIN_AFTER_EMBEDDING, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def pages_after_embedding(checkpoint: Path) -> int:
+    from_pretrained(checkpoint).embed("text", CAPTIONS)
+    return pages_of_steps()
+
+
+@pytest.mark.usefixtures("glibc")
+def test_a_batch_on_a_cpu_uses_the_memory_of_the_one_before_it(folder) -> None:
+    assert in_fresh_process(pages_after_embedding, folder / "model.pt") < 0.5 * PAGES

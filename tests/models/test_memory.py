@@ -1,19 +1,20 @@
-"""Memory that training on a CPU keeps."""
+"""Memory that training and embedding on a CPU keep."""
 
 import multiprocessing
 import os
-import platform
 import resource
 from pathlib import Path
 
 import pytest
 
 from one_peace.benchmarks.machine import in_fresh_process
-from one_peace.tasks.memory import keep_freed_memory
+from one_peace.models.memory import keep_freed_memory
 
 BYTES = 64 << 20  # more than glibc keeps by itself
 STEPS = 16
 PAGES = 2 * BYTES // resource.getpagesize() * STEPS
+
+pytestmark = pytest.mark.usefixtures("glibc")
 
 
 def pages_of_steps() -> int:
@@ -40,15 +41,6 @@ def training_with_a_forked_loader() -> tuple[int, int, int]:
 
 def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-@pytest.fixture(autouse=True)
-def glibc(monkeypatch) -> None:
-    """And nobody has told it anything."""
-    if platform.libc_ver()[0] != "glibc":
-        pytest.skip("glibc only")
-    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def test_a_step_uses_what_the_one_before_it_freed() -> None:

@@ -1,4 +1,4 @@
-"""What training on a CPU asks of the C library's memory allocator."""
+"""What training and embedding on a CPU ask of the C library's memory allocator."""
 
 import ctypes
 import functools
@@ -14,14 +14,15 @@ _OWN_SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNA
 def keep_freed_memory(device_type: str) -> None:
     """On a CPU: what a step frees is the next one's, instead of the system's in between (glibc; others have no such).
 
-    A step frees nearly all that it asked for. glibc gives that back and gets it again page by page, each cleared by the
-    system. After a few steps the process has held no more than it would have. Processes forked from this one, which
-    load data, start without what is free here and give back as usual. Whoever sets one of glibc's own variables, even
-    to nothing (``GLIBC_TUNABLES=``), is left alone.
+    A step, or a batch that is embedded, frees nearly all that it asked for. glibc gives that back and gets it again
+    page by page, each cleared by the system. After a few steps the process has held no more than it would have.
+    Processes forked from this one, which load data, start without what is free here and give back as usual. Whoever
+    sets one of glibc's own variables, even to nothing (``GLIBC_TUNABLES=``), is left alone.
     """
     if device_type != "cpu" or platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _OWN_SETTINGS):
         return
     libc = ctypes.CDLL(None)
+    libc.malloc_trim(0)  # what is free now was of another use
     _set_thresholds(libc, -1, 1024 * _MIB)  # nothing is given back but tensors of a GiB
     os.register_at_fork(
         # else the child would hold the pages that are free here and written to again while it lives
