@@ -3,6 +3,7 @@
 Legend: N rows of all passes, D width; of one pass B samples, H heads, Q queries, L keys, K = D / H width of a head.
 """
 
+from collections.abc import Iterator
 from itertools import product
 
 import torch
@@ -70,28 +71,36 @@ class _CpuAttention(torch.autograd.Function):
         ctx.heads, ctx.queries, ctx.keys = heads, queries, keys
         ctx.save_for_backward(q_ND, k_ND, v_ND, *biases)
         outputs = []
-        for *qkv, bias in zip(*_CpuAttention._split(ctx, q_ND, k_ND, v_ND), biases, strict=True):
+        for qkv, bias in zip(_CpuAttention._split(ctx, q_ND, k_ND, v_ND), biases, strict=True):
             outputs.append(merge_heads(_fused(*qkv, None if bias is None else bias.detach())))
         return queries.gather(outputs)
 
     @staticmethod
-    def _split(ctx, q_ND, k_ND, v_ND) -> list[list[Tensor]]:
+    def _split(ctx, q_ND, k_ND, v_ND) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """q, k and v of one pass after the other: most of them are copies."""
         spread = ((ctx.queries, q_ND), (ctx.keys, k_ND), (ctx.keys, v_ND))
-        return [[split_heads(x, ctx.heads) for x in packing.spread(rows.detach())] for packing, rows in spread]
+        for rectangles in zip(*(packing.spread(rows.detach()) for packing, rows in spread), strict=True):
+            yield tuple(split_heads(x, ctx.heads) for x in rectangles)
 
     @staticmethod
     def backward(ctx, d_ND):
         q_ND, k_ND, v_ND, *biases = ctx.saved_tensors
-        d_outputs = [split_heads(d, ctx.heads) for d in ctx.queries.spread(d_ND)]
-        found = [
-            _gradients(*part, trained)
-            for *part, trained in zip(
-                *_CpuAttention._split(ctx, q_ND, k_ND, v_ND), biases, d_outputs, ctx.needs_input_grad[6:], strict=True
-            )
-        ]
-        dq, dk, dv = ([merge_heads(x) for x in xs] for xs in list(zip(*found, strict=True))[:3])
-        d_biases = [d_bias for *_, d_bias in found]
-        return None, None, None, ctx.queries.gather(dq), ctx.keys.gather(dk), ctx.keys.gather(dv), *d_biases
+        rectangles, d_biases = ([], [], []), []
+        parts = zip(
+            _CpuAttention._split(ctx, q_ND, k_ND, v_ND),
+            biases,
+            ctx.queries.spread(d_ND),
+            ctx.needs_input_grad[6:],
+            strict=True,
+        )
+        for qkv, bias, d_BLD, trained in parts:
+            *d_qkv, d_bias = _gradients(*qkv, bias, split_heads(d_BLD, ctx.heads), trained)
+            d_biases.append(d_bias)
+            for found, d in zip(rectangles, d_qkv, strict=True):
+                found.append(merge_heads(d))
+        packings = (ctx.queries, ctx.keys, ctx.keys)
+        d_rows = [packing.gather(found) for packing, found in zip(packings, rectangles, strict=True)]
+        return None, None, None, *d_rows, *d_biases
 
 
 def _gradients(q, k, v, bias, d_out, bias_trained: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:

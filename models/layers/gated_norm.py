@@ -37,8 +37,10 @@ class GatedNorm:
             return kernels().backward(dh_NF, *saved, a_NF, b_NF, norm[0])
         gated_NF, saved = saved
         d_gated_NF, *d_norm = LayerNorm.backward(dh_NF, saved, gated_NF, *norm)
-        d_b_NF = F.gelu(a_NF).mul_(d_gated_NF)
-        return torch.ops.aten.gelu_backward(d_gated_NF.mul_(b_NF), a_NF), d_b_NF, *d_norm
+        d_b_NF = torch.ops.aten.gelu.out(a_NF, out=gated_NF).mul_(d_gated_NF)
+        d_gated_NF.mul_(b_NF)
+        d_a_NF = torch.ops.aten.gelu_backward.grad_input(d_gated_NF, a_NF, grad_input=d_gated_NF)
+        return d_a_NF, d_b_NF, *d_norm
 
 
 def fused(x: Tensor) -> bool:

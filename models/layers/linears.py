@@ -4,6 +4,7 @@
 needs h (for the weights' gradients), but matrix products are what costs time and elementwise results what costs memory.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 LAYER_NORM_EPS = 1e-5
-_BLOCK = 2048  # rows that a CPU takes at a time: what lies between two products is no longer than that
+_BLOCK = 2048  # rows, at most, that a CPU takes at a time: what lies between two products is no longer than that
 
 
 class Before(Protocol):
@@ -103,7 +104,9 @@ def _blocks(x: Tensor) -> list[slice]:
     """
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64) or torch.compiler.is_compiling():
         return [slice(None)]
-    return [slice(first, first + _BLOCK) for first in range(0, max(len(x), 1), _BLOCK)]
+    blocks = max(1, math.ceil(len(x) / _BLOCK))
+    length = math.ceil(len(x) / blocks)
+    return [slice(i * length, (i + 1) * length) for i in range(blocks)]
 
 
 def _rows(sources: Sequence[Tensor], block: slice) -> Sequence[Tensor]:
@@ -143,6 +146,7 @@ class _Linears(torch.autograd.Function):
             for i, grad in enumerate(of_some):
                 if needs_products[i]:
                     products[i] = _add_product(products[i], grad, h)
+            del h  # its gradient may take its place
             if any(needs[:n]):
                 dh = _input_gradient(of_some if factor_D is None else [of_some[0] * factor_D], weights_of_dh)
                 _collect(d_sources, ctx.before.backward(dh, saved, *some), needs, block, sources)

@@ -4,7 +4,7 @@ Projections and feed-forward networks see one matrix of rows for all passes of a
 a rectangle. Legend: B batch and L positions of a pass, M positions of one modality's part of it, N rows of all passes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -137,9 +137,8 @@ class Packing:
         """x_BLD of each pass -> rows."""
         return _Rows.apply(self, *rectangles_BLD)
 
-    def spread(self, x_ND: Tensor) -> tuple[Tensor, ...]:
-        """`rectangles` outside of autograd."""
-        rectangles = []
+    def spread(self, x_ND: Tensor) -> Iterator[Tensor]:
+        """`rectangles` outside of autograd, one after the other."""
         for parts, (row_P, missing_P) in zip(self.passes, self._rows, strict=True):
             if row_P is None:
                 x = x_ND[parts[0].start : parts[0].start + parts[0].rows]
@@ -147,8 +146,7 @@ class Packing:
                 x = x_ND.index_select(0, row_P)
                 if missing_P is not None:
                     x.index_fill_(0, missing_P, 0)
-            rectangles.append(x.unflatten(0, (parts[0].extent.batch, -1)))
-        return tuple(rectangles)
+            yield x.unflatten(0, (parts[0].extent.batch, -1))
 
     def gather(self, rectangles_BLD: Sequence[Tensor]) -> Tensor:
         """`rows` outside of autograd."""
@@ -183,7 +181,7 @@ class _Rectangles(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x_ND, packing):
         ctx.packing = packing
-        return packing.spread(x_ND)
+        return tuple(packing.spread(x_ND))
 
     @staticmethod
     def backward(ctx, *grads):

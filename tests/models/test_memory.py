@@ -52,9 +52,15 @@ def test_on_a_gpu_all_is_as_before() -> None:
     assert in_fresh_process(training, "cuda") > 0.9 * PAGES
 
 
-def test_who_sets_memory_up_is_left_alone(monkeypatch) -> None:
-    monkeypatch.setenv("GLIBC_TUNABLES", "")
+@pytest.mark.parametrize("tunables", ["", "glibc.malloc.tcache_count=0:glibc.malloc.trim_threshold=131072"])
+def test_who_sets_memory_up_is_left_alone(tunables: str, monkeypatch) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", tunables)
     assert in_fresh_process(training, "cpu") > 0.9 * PAGES
+
+
+def test_who_sets_up_something_else_is_not(monkeypatch) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0")
+    assert in_fresh_process(training, "cpu") < 0.5 * PAGES
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or not Path("/proc/self/statm").exists(), reason="Linux only")
