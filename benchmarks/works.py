@@ -218,6 +218,7 @@ class Embeddings(nn.Module):
 
 def contrast(how: Build, batch: int) -> Work:
     """The aligning contrast and its gradients alone; the naive path keeps all logits for backward."""
+    set_up_process(how)
     pairs = Embeddings(batch).to(how.setting.device, how.setting.torch_dtype)
     loss = plain_contrast if how.reference else aligning_contrast
 

@@ -9,6 +9,8 @@ if [[ ${SMOKE:-0} == 1 ]]; then # no real run may go on from its checkpoints
 fi
 if [[ ${CPU:-0} == 1 ]]; then # fairseq starts a process for each GPU it sees, whatever it computes on
     export CUDA_VISIBLE_DEVICES=
+    # Before version 2.39 glibc keeps the few bytes between two freed tensors for small objects, which then split the heap.
+    export GLIBC_TUNABLES=${GLIBC_TUNABLES-glibc.malloc.tcache_count=0}
 fi
 
 # usage_if_asked ARGUMENT...: prints `usage`, which every script defines, and ends if --help is among the arguments.
