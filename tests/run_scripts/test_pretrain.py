@@ -63,6 +63,20 @@ def test_gpus_are_left_alone(start, tmp_path, variables, gpus):
     assert start("pretrain/stage1.sh", **GIVEN, **variables) == (0, f"{gpus}\n")
 
 
+@pytest.mark.parametrize(
+    ("variables", "tunables"),
+    [
+        ({}, "unset"),
+        ({"CPU": "1"}, "glibc.malloc.tcache_count=0"),
+        ({"CPU": "1", "GLIBC_TUNABLES": ""}, ""),
+    ],
+)
+def test_the_c_library_on_a_cpu_keeps_no_small_pieces_apart(start, tmp_path, variables, tunables):
+    program = tmp_path / "programs/fairseq-hydra-train"
+    program.write_text('#!/bin/sh\necho "${GLIBC_TUNABLES-unset}"\n')
+    assert start("pretrain/stage1.sh", **GIVEN, **variables) == (0, f"{tunables}\n")
+
+
 def test_several_machines_need_a_rank(start):
     status, output = start("pretrain/stage1.sh", **GIVEN, NODES="4", MASTER_ADDR="first")
     assert status == 2 and output.startswith("NODE_RANK is not set")
