@@ -106,17 +106,18 @@ class _CpuAttention(torch.autograd.Function):
 def _gradients(q, k, v, bias, d_out, bias_trained: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients of one pass's q, k, v and bias, block by block of its samples and, of long ones, their heads."""
     scale = q.shape[-1] ** -0.5
-    q, dq, dk, dv = q * scale, torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+    q = q * scale
+    dq, dk, dv = (x.new_empty(x.shape) for x in (q, k, v))  # in this order a block of them is one piece of memory
     d_bias = torch.zeros_like(bias) if bias_trained else None
     head = q.shape[2] * k.shape[2]
     heads = min(q.shape[1], max(1, _BLOCK // head))
-    for samples, some in product(_slices(len(q), max(1, _BLOCK // (heads * head))), _slices(q.shape[1], heads)):
-        part = (samples, some)
+    for part in product(_slices(len(q), max(1, _BLOCK // (heads * head))), _slices(q.shape[1], heads)):
         own_bias = of_bias = None
         if bias is not None:  # samples and heads may share it
             of_bias = tuple(own if size > 1 else slice(None) for own, size in zip(part, bias.shape, strict=False))
             own_bias = bias[of_bias]
-        dq[part], dk[part], dv[part], ds = _block_gradients(q[part], k[part], v[part], own_bias, d_out[part])
+        gradients = (x[part].view(-1, *x.shape[2:]) for x in (dq, dk, dv))
+        ds = _block_gradients(q[part], k[part], v[part], own_bias, d_out[part], *gradients)
         if d_bias is not None:
             d_bias[of_bias] += ds.sum_to_size(own_bias.shape)
     return dq.mul_(scale), dk, dv, d_bias
@@ -126,13 +127,18 @@ def _slices(length: int, step: int) -> list[slice]:
     return [slice(start, start + step) for start in range(0, length, step)]
 
 
-def _block_gradients(q, k, v, bias, d_out) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of q, which is scaled already, k, v and of the logits."""
-    logits = q @ k.transpose(-1, -2)
-    if bias is not None:
-        logits += bias
+def _block_gradients(q, k, v, bias, d_out, dq, dk, dv) -> Tensor:
+    """The gradient of the logits; those of q, which is scaled already, k and v go to the last three."""
+    shape = q.shape[:2]
+    q, k, v, d_out = (x.flatten(0, 1) for x in (q, k, v, d_out))
+    if bias is None:
+        logits = q @ k.mT
+    else:
+        logits = torch.baddbmm(bias.expand(*shape, -1, -1).flatten(0, 1), q, k.mT)
     weights = logits.softmax(-1, dtype=torch.promote_types(q.dtype, torch.float32))
-    dv = weights.to(q).transpose(-1, -2) @ d_out
-    d_weights = (d_out @ v.transpose(-1, -2)).to(weights)
+    torch.bmm(weights.to(q).mT, d_out, out=dv)
+    d_weights = (d_out @ v.mT).to(weights)
     ds = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype).to(q)
-    return ds @ k, ds.transpose(-1, -2) @ q, dv, ds
+    torch.bmm(ds, k, out=dq)
+    torch.bmm(ds.mT, q, out=dk)
+    return ds.unflatten(0, shape)
