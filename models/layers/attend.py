@@ -115,7 +115,7 @@ def _gradients(q, k, v, bias, d_out, bias_trained: bool) -> tuple[Tensor, Tensor
         own_bias = of_bias = None
         if bias is not None:  # samples and heads may share it
             of_bias = tuple(own if size > 1 else slice(None) for own, size in zip(part, bias.shape, strict=False))
-            own_bias = bias[of_bias]
+            own_bias = bias[of_bias].to(q)
         gradients = (x[part].view(-1, *x.shape[2:]) for x in (dq, dk, dv))
         ds = _block_gradients(q[part], k[part], v[part], own_bias, d_out[part], *gradients)
         if d_bias is not None:
