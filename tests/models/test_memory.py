@@ -1,5 +1,6 @@
 """Memory that training and embedding on a CPU keep."""
 
+import ctypes
 import multiprocessing
 import os
 import resource
@@ -61,6 +62,33 @@ def test_who_sets_memory_up_is_left_alone(tunables: str, monkeypatch) -> None:
 def test_who_sets_up_something_else_is_not(monkeypatch) -> None:
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0")
     assert in_fresh_process(training, "cpu") < 0.5 * PAGES
+
+
+class Mallinfo(ctypes.Structure):
+    """``struct mallinfo2`` of malloc.h."""
+
+    _fields_ = [("before", ctypes.c_size_t * 6), ("fsmblks", ctypes.c_size_t), ("after", ctypes.c_size_t * 3)]
+
+
+def small_pieces_kept_apart(device: str) -> int:
+    """Bytes of freed small pieces that glibc joins with nothing, thread caches aside, which hold few of a size."""
+    keep_freed_memory(device)
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = (
+        ctypes.c_void_p,
+        [ctypes.c_size_t],
+        [ctypes.c_void_p],
+    )
+    libc.mallinfo2.restype = Mallinfo
+    for piece in [libc.malloc(64) for _ in range(1000)]:
+        libc.free(piece)
+    return libc.mallinfo2().fsmblks
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="glibc 2.33 and later say")
+def test_what_lies_between_freed_pieces_joins_them() -> None:
+    assert in_fresh_process(small_pieces_kept_apart, "cuda") > 10_000
+    assert in_fresh_process(small_pieces_kept_apart, "cpu") == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or not Path("/proc/self/statm").exists(), reason="Linux only")
