@@ -150,12 +150,14 @@ class _Linears(torch.autograd.Function):
             if any(needs[:n]):
                 dh = _input_gradient(of_some if factor_D is None else [of_some[0] * factor_D], weights_of_dh)
                 _collect(d_sources, ctx.before.backward(dh, saved, *some), needs, block, sources)
+        # as weights lie in memory; autograd would copy them into that order after all
+        products = [product if product is None else product.contiguous() for product in products]
         d_gamma = None
         if needs_gamma:
-            d_gamma = (products[0] * weights[0]).sum(1)
+            d_gamma = torch.linalg.vecdot(products[0], weights[0])
             d_gamma = d_gamma if bias is None else d_gamma + sums[0] * bias
         if gamma_D is not None:
-            products = [products[0] * gamma_D[:, None] if needs_weights[0] else None]
+            products = [products[0].mul_(gamma_D[:, None]) if needs_weights[0] else None]
             sums = [sums[0] * gamma_D if needs_biases[0] else None]
         return None, None, d_gamma, *d_sources, *products, *sums
 
