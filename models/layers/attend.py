@@ -106,7 +106,6 @@ class _CpuAttention(torch.autograd.Function):
 def _gradients(q, k, v, bias, d_out, bias_trained: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients of one pass's q, k, v and bias, block by block of its samples and, of long ones, their heads."""
     scale = q.shape[-1] ** -0.5
-    q = q * scale
     dq, dk, dv = (x.new_empty(x.shape) for x in (q, k, v))  # in this order a block of them is one piece of memory
     d_bias = torch.zeros_like(bias) if bias_trained else None
     head = q.shape[2] * k.shape[2]
@@ -117,28 +116,26 @@ def _gradients(q, k, v, bias, d_out, bias_trained: bool) -> tuple[Tensor, Tensor
             of_bias = tuple(own if size > 1 else slice(None) for own, size in zip(part, bias.shape, strict=False))
             own_bias = bias[of_bias].to(q)
         gradients = (x[part].view(-1, *x.shape[2:]) for x in (dq, dk, dv))
-        ds = _block_gradients(q[part], k[part], v[part], own_bias, d_out[part], *gradients)
+        ds = _block_gradients(scale, q[part], k[part], v[part], own_bias, d_out[part], *gradients)
         if d_bias is not None:
             d_bias[of_bias] += ds.sum_to_size(own_bias.shape)
-    return dq.mul_(scale), dk, dv, d_bias
+    return dq, dk, dv, d_bias
 
 
 def _slices(length: int, step: int) -> list[slice]:
     return [slice(start, start + step) for start in range(0, length, step)]
 
 
-def _block_gradients(q, k, v, bias, d_out, dq, dk, dv) -> Tensor:
-    """The gradient of the logits; those of q, which is scaled already, k and v go to the last three."""
+def _block_gradients(scale: float, q, k, v, bias, d_out, dq, dk, dv) -> Tensor:
+    """The gradient of the logits; those of q, k and v go to the last three."""
     shape = q.shape[:2]
     q, k, v, d_out = (x.flatten(0, 1) for x in (q, k, v, d_out))
-    if bias is None:
-        logits = q @ k.mT
-    else:
-        logits = torch.baddbmm(bias.expand(*shape, -1, -1).flatten(0, 1), q, k.mT)
+    added = q.new_zeros(()) if bias is None else bias.expand(*shape, -1, -1).flatten(0, 1)
+    logits = torch.baddbmm(added, q, k.mT, alpha=scale)
     weights = logits.softmax(-1, dtype=torch.promote_types(q.dtype, torch.float32))
     torch.bmm(weights.to(q).mT, d_out, out=dv)
     d_weights = (d_out @ v.mT).to(weights)
     ds = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype).to(q)
-    torch.bmm(ds, k, out=dq)
-    torch.bmm(ds.mT, q, out=dk)
+    torch.baddbmm(dq, ds, k, beta=0, alpha=scale, out=dq)
+    torch.baddbmm(dk, ds.mT, q, beta=0, alpha=scale, out=dk)
     return ds.unflatten(0, shape)
