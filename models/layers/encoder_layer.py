@@ -88,9 +88,11 @@ class EncoderLayer(nn.Module):
         return self._add(x_BLD, _scale(y_BLD, self.gamma_2), factors[1], samples)
 
     def _add(self, x: Tensor, y: Tensor, factor: Tensor | None, sample: Tensor) -> Tensor:
-        """``sample`` says which factor is that of each first index of ``y``."""
+        """In the place of ``y``, a branch's output; ``sample`` says which factor is that of each first index of it."""
         y = self.dropout(y)
-        return x + y if factor is None else x + y * factor[sample].view(-1, *[1] * (y.ndim - 1))
+        if factor is not None:
+            y = y * factor[sample].view(-1, *[1] * (y.ndim - 1))
+        return y.add_(x)
 
 
 def _scale(y: Tensor, gamma_D: Tensor | None) -> Tensor:

@@ -31,9 +31,9 @@ BOUNDS = {
     "stage2": (32.0, 83.5),
     "finetune": (1.49, 13.7),
     "contrast": (3.29, 11.2),
-    "embed_image": (0.844, 2.95),
-    "embed_text": (0.278, 1.112),
-    "embed_text_mixed": (0.626, 2.66),
+    "embed_image": (0.844, 2.75),
+    "embed_text": (0.278, 1.04),
+    "embed_text_mixed": (0.626, 2.52),
     "embed_audio": (16.0, 40.0),
     "embed_audio_mixed": (11.2, 40.0),
 }
@@ -42,7 +42,7 @@ SHARES = {
     "stage1": (0.9, 0.47),
     "stage2": (0.35, 0.3),
     "finetune": (0.8, 0.87),
-    "embed_text_mixed": (0.43, 0.66),
+    "embed_text_mixed": (0.43, 0.62),
     "embed_audio_mixed": (0.65, 0.45),
 }
 
