@@ -72,7 +72,7 @@ class _CpuAttention(torch.autograd.Function):
         ctx.save_for_backward(q_ND, k_ND, v_ND, *biases)
         outputs = []
         for qkv, bias in zip(_CpuAttention._split(ctx, q_ND, k_ND, v_ND), biases, strict=True):
-            outputs.append(merge_heads(_fused(*qkv, None if bias is None else bias.detach())))
+            outputs.append(_fused(*qkv, None if bias is None else bias.detach()).transpose(1, 2))
         return queries.gather(outputs)
 
     @staticmethod
@@ -97,7 +97,7 @@ class _CpuAttention(torch.autograd.Function):
             *d_qkv, d_bias = _gradients(*qkv, bias, split_heads(d_BLD, ctx.heads), trained)
             d_biases.append(d_bias)
             for found, d in zip(rectangles, d_qkv, strict=True):
-                found.append(merge_heads(d))
+                found.append(d.transpose(1, 2))
         packings = (ctx.queries, ctx.keys, ctx.keys)
         d_rows = [packing.gather(found) for packing, found in zip(packings, rectangles, strict=True)]
         return None, None, None, *d_rows, *d_biases

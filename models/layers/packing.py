@@ -4,6 +4,7 @@ Projections and feed-forward networks see one matrix of rows for all passes of a
 a rectangle. Legend: B batch and L positions of a pass, M positions of one modality's part of it, N rows of all passes.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -149,8 +150,18 @@ class Packing:
             yield x.unflatten(0, (parts[0].extent.batch, -1))
 
     def gather(self, rectangles_BLD: Sequence[Tensor]) -> Tensor:
-        """`rows` outside of autograd."""
-        return _cat([_select(rectangles_BLD[i].flatten(0, 1), part.place_N) for i, part in self._stack])
+        """`rows` outside of autograd; what is in place of D may have several dimensions."""
+        x = rectangles_BLD[0]
+        if len(self._stack) == 1 and self._stack[0][1].place_N is None:
+            return x.flatten(2).flatten(0, 1)
+        rows_ND = x.new_empty(len(self.sample_N), math.prod(x.shape[2:]))
+        for i, part in self._stack:
+            x, of_part = rectangles_BLD[i], rows_ND[part.start : part.start + part.rows]
+            if part.place_N is None:
+                of_part.view(x.shape).copy_(x)
+            else:
+                torch.index_select(x.flatten(2).flatten(0, 1), 0, part.place_N, out=of_part)
+        return rows_ND
 
     def pick(self, chosen: "Packing") -> Tensor:
         """The row of this packing that each row of ``chosen`` is: a packing of some of the same passes' places."""
