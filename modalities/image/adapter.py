@@ -79,11 +79,8 @@ class HmlpStem(nn.Sequential):
         )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Patches x_BND. Pixels are laid out once so that each window of each convolution is contiguous."""
-        batch, channels, height, width = x_BCHW.shape
-        grid = (height // PATCH, width // PATCH)
-        nested = x_BCHW.reshape(batch, channels, grid[0], 2, 2, 4, grid[1], 2, 2, 4)
-        x = nested.permute(0, 2, 6, 3, 7, 4, 8, 5, 9, 1).flatten(7).flatten(1, 6)  # B, 16 windows a patch, 48 values
+        """Patches x_BND."""
+        x = _nested_windows(x_BCHW)
         for conv, norm in ((self[0], self[1].layer_norm), (self[3], self[4].layer_norm)):
             x = F.gelu(norm(_windows(conv, x))).unflatten(1, (-1, 4)).flatten(2)
         return _windows(self[6], x)
@@ -91,6 +88,14 @@ class HmlpStem(nn.Sequential):
     def reference(self, x_BCHW: Tensor) -> Tensor:
         """The same as convolutions."""
         return super().forward(x_BCHW).flatten(2).transpose(1, 2)
+
+
+def _nested_windows(x_BCHW: Tensor) -> Tensor:
+    """Pixels so that each window of each of the stem's convolutions is contiguous: B, 16 windows a patch, 48 values."""
+    batch, channels, height, width = x_BCHW.shape
+    x_BHWC = x_BCHW.permute(0, 2, 3, 1).contiguous()  # twelve values at a time are then copied, not one
+    nested = x_BHWC.view(batch, height // PATCH, 2, 2, 4, width // PATCH, 2, 2, 4 * channels)
+    return nested.permute(0, 1, 5, 2, 6, 3, 7, 4, 8).flatten(7).flatten(1, 6)
 
 
 def _windows(conv: nn.Conv2d, x: Tensor) -> Tensor:
