@@ -1,7 +1,11 @@
 """The hand-written gradients of the hot path, against autograd."""
 
+import math
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from one_peace.models.layers import attend as attend_module
@@ -45,6 +49,7 @@ def test_linears_have_the_gradients_of_the_plain_formula(
     found = torch.autograd.grad(ours, leaves, grads)
     for mine, other in zip(found, torch.autograd.grad(theirs, leaves, grads), strict=True):
         torch.testing.assert_close(mine, other)
+        assert mine.is_contiguous()  # autograd copies others before they become a parameter's
 
 
 def test_a_small_gamma_leaves_something_in_float16() -> None:
@@ -82,6 +87,16 @@ def test_linears_hold_what_comes_before_for_a_block_of_rows_at_a_time(monkeypatc
     rows.clear()
     linears(Recorder, [x.bfloat16()], [layer.bfloat16()])  # whose sums of blocks would lose digits
     assert rows == [10]
+
+
+@given(rows=st.integers(0, 20_000))
+def test_blocks_are_as_few_as_can_be_and_of_one_size(rows: int) -> None:
+    row_N1 = torch.arange(rows, dtype=torch.float32)[:, None]
+    parts = [row_N1[block] for block in linears_module._blocks(row_N1)]
+    assert torch.equal(torch.cat(parts), row_N1)
+    assert len(parts) == max(1, math.ceil(rows / linears_module._BLOCK))
+    sizes = [len(part) for part in parts]
+    assert max(sizes) - min(sizes) < len(parts)
 
 
 @pytest.fixture
