@@ -69,30 +69,46 @@ class EncoderLayer(nn.Module):
         queries = keys
         if chosen is not None:
             queries, x_ND = chosen.packing, x_ND.index_select(0, chosen.row_M)
-        x_ND = self._add(x_ND, y_ND, factors[0], queries.sample_N)
+        x_ND = self._add(x_ND, [y_ND], factors[0], queries.sample_N)
         outputs = [
             self.get_submodule(f"{name}_ffn").normed(rows, self.final_layer_norm, gamma_2)
             for name, rows in queries.split(x_ND)
         ]
-        y_ND = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-        return self._add(x_ND, y_ND, factors[1], queries.sample_N)
+        return self._add(x_ND, outputs, factors[1], queries.sample_N)
 
     def reference(self, x_BLD: Tensor, bias_BHLL: Tensor | None, lengths: dict[str, int], factors: Factors) -> Tensor:
         """The same for one pass, padding and all; ``lengths`` of its modalities' parts, in order."""
         y_BLD = self.self_attn.reference(self.self_attn_layer_norm(x_BLD), bias_BHLL)
         y_BLD = y_BLD if self.attn_ln is None else self.attn_ln(y_BLD)
         samples = torch.arange(len(x_BLD), device=x_BLD.device)
-        x_BLD = self._add(x_BLD, _scale(y_BLD, self.gamma_1), factors[0], samples)
+        x_BLD = self._add(x_BLD, [_scale(y_BLD, self.gamma_1)], factors[0], samples)
         parts = self.final_layer_norm(x_BLD).split(list(lengths.values()), dim=1)
         y_BLD = torch.cat([self.get_submodule(f"{m}_ffn")(x) for m, x in zip(lengths, parts, strict=True)], dim=1)
-        return self._add(x_BLD, _scale(y_BLD, self.gamma_2), factors[1], samples)
+        return self._add(x_BLD, [_scale(y_BLD, self.gamma_2)], factors[1], samples)
 
-    def _add(self, x: Tensor, y: Tensor, factor: Tensor | None, sample: Tensor) -> Tensor:
-        """In the place of ``y``, a branch's output; ``sample`` says which factor is that of each first index of it."""
-        y = self.dropout(y)
+    def _add(self, x: Tensor, parts: Many[Tensor], factor: Tensor | None, sample: Tensor) -> Tensor:
+        """x + a branch's output, which is ``parts``, one below the other; ``sample`` says whose factor a row has."""
+        parts = [self.dropout(y) for y in parts]
         if factor is not None:
-            y = y * factor[sample].view(-1, *[1] * (y.ndim - 1))
-        return y.add_(x)
+            factors = factor[sample].view(-1, *[1] * (x.ndim - 1)).split([len(y) for y in parts])
+            parts = [y * own for y, own in zip(parts, factors, strict=True)]
+        return parts[0].add_(x) if len(parts) == 1 else _AddParts.apply(x, *parts)
+
+
+class _AddParts(torch.autograd.Function):
+    """``x_ND + torch.cat(parts)`` without a tensor for what is joined."""
+
+    @staticmethod
+    def forward(ctx, x_ND, *parts):
+        ctx.rows = [len(part) for part in parts]
+        y_ND = torch.empty_like(x_ND)
+        for y, x, part in zip(y_ND.split(ctx.rows), x_ND.split(ctx.rows), parts, strict=True):
+            torch.add(x, part, out=y)
+        return y_ND
+
+    @staticmethod
+    def backward(ctx, d_ND):
+        return d_ND, *d_ND.split(ctx.rows)
 
 
 def _scale(y: Tensor, gamma_D: Tensor | None) -> Tensor:
