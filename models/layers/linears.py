@@ -150,8 +150,6 @@ class _Linears(torch.autograd.Function):
             if any(needs[:n]):
                 dh = _input_gradient(of_some if factor_D is None else [of_some[0] * factor_D], weights_of_dh)
                 _collect(d_sources, ctx.before.backward(dh, saved, *some), needs, block, sources)
-        # as weights lie in memory; autograd would copy them into that order after all
-        products = [product if product is None else product.contiguous() for product in products]
         d_gamma = None
         if needs_gamma:
             d_gamma = torch.linalg.vecdot(products[0], weights[0])
@@ -163,9 +161,7 @@ class _Linears(torch.autograd.Function):
 
 
 def _add_product(whole: Tensor | None, grad: Tensor, h: Tensor) -> Tensor:
-    """``grad.T @ h``, added to what is there; libraries are faster where the wider of the two comes first."""
-    if h.shape[1] > grad.shape[1]:
-        return _add_product(None if whole is None else whole.T, h, grad).T
+    """``grad.T @ h``, added to what is there."""
     return grad.T @ h if whole is None else whole.addmm_(grad.T, h)
 
 
