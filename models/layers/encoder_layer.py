@@ -92,7 +92,9 @@ class EncoderLayer(nn.Module):
         if factor is not None:
             factors = factor[sample].view(-1, *[1] * (x.ndim - 1)).split([len(y) for y in parts])
             parts = [y * own for y, own in zip(parts, factors, strict=True)]
-        return parts[0].add_(x) if len(parts) == 1 else _AddParts.apply(x, *parts)
+        if len(parts) == 1:
+            return parts[0].add_(x)  # in place: nobody else holds a branch's output
+        return _AddParts.apply(x, *parts)
 
 
 class _AddParts(torch.autograd.Function):
