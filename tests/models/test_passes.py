@@ -109,6 +109,27 @@ def test_stochastic_depth_drops_the_same_branches_for_cls_and_for_the_constants_
     torch.testing.assert_close(features.constants["text"], whole[:, 1:].flatten(0, 1))
 
 
+def test_stochastic_depth_drops_all_parts_of_a_sample_or_none() -> None:
+    """Of a joint sequence of padded texts and pictures, as the reference does with the same draws."""
+    inputs, _ = batch([3, 6, 4, 2, 5, 7, 3, 4], 0)
+    results = []
+    for reference in (False, True):
+        model = build(["text", "image"], {**ENCODER, "drop_path_rate": 0.5}, reference=reference).double().train()
+        torch.manual_seed(0)
+        features = model.encode(inputs)
+        sum(x.square().sum() for x in features.values()).backward()
+        results.append((features, {name: p.grad for name, p in model.encoder_wrapper.named_parameters()}))
+    for ours, theirs in zip(*results, strict=True):
+        assert_alike(ours, theirs)
+
+    sample_N, factor = torch.tensor([0, 0, 1, 2, 0, 1, 2, 2]), torch.tensor([0.0, 2.0, 3.0])
+    x, y = torch.randn(2, 8, 4)
+    layer = model.encoder_wrapper.fusion_model.layers[0].eval()
+    expected = x + y * factor[sample_N][:, None]
+    for cut in (8, 4, 3):
+        torch.testing.assert_close(layer._add(x, y.clone().split(cut), factor, sample_N), expected)
+
+
 @pytest.mark.parametrize("reference", [False, True])
 @pytest.mark.parametrize("name", ["text", "image"])
 @pytest.mark.parametrize("wanted", ["all", "cls", "units"])
